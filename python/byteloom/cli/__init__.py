@@ -1,0 +1,1 @@
+"""The commands: one file each, every one with ``main(argv) -> exit code``."""

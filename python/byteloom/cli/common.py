@@ -1,0 +1,39 @@
+"""What every command does alike: exit codes, messages, and ending cleanly."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """Keeps the examples in a command's description as they were written; shows defaults."""
+
+
+def say(message: str) -> None:
+    """Prints a message for people: to stderr, so that stdout holds results only."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def execute(body: Callable[[], int | None]) -> int:
+    """Runs a command's body and turns what it raises into a message and an exit code.
+
+    ``ValueError``, ``OSError``, ``ImportError`` and ``MemoryError`` are the user's business and
+    end in one line; anything else is a mistake of ours and keeps its traceback.
+    """
+    try:
+        return body() or DONE
+    except KeyboardInterrupt:
+        say("interrupted; what was finished is kept")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): not a failure, and nothing to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except (ValueError, OSError, ImportError, MemoryError) as error:
+        say(f"error: {error}")
+        return FAILED
