@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(usage())
         return DONE
     if name in ("-V", "--version"):
-        from byteloom import __version__  # noqa: PLC0415 (only this answer needs the package)
+        from byteloom import __version__
 
         print(f"byteloom {__version__}")
         return DONE

@@ -1,0 +1,65 @@
+# A newcomer needs `make demo` and `make test`; `make help` lists the rest.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUST   := $(shell find rust -name '*.rs') Cargo.toml Cargo.lock
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# What pip installs is pinned here; the package's own ranges (pyproject.toml) stay open.
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-rust test-python check format bench clean
+
+help: ## this list
+	@echo "usage: make TARGET"
+	@echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
+	@echo
+	@echo "The first demo or test installs everything into $(VENV) (torch is large: a few minutes)."
+
+setup: $(VENV)/.built ## make .venv, install pinned dependencies, build the Rust extension
+
+$(BIN)/maturin: constraints.txt
+	@command -v cargo >/dev/null || { echo "error: no cargo; install Rust from https://rustup.rs"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet maturin
+	@touch $@
+
+$(VENV)/.built: $(BIN)/maturin pyproject.toml $(RUST)
+	@echo "== dependencies as pinned in constraints.txt, and the extension: maturin develop --release"
+	. $(BIN)/activate && maturin develop --release --quiet --extras train,test,lint,bench
+	@touch $@
+
+demo: setup ## text -> tokenizer -> token files -> model -> new text, in about five minutes
+	@scripts/demo.sh
+
+test: setup test-rust test-python ## the Rust and the Python tests
+
+test-rust:
+	cargo test --quiet
+
+test-python: setup
+	pytest -q -n 2
+
+check: setup ## format, lints, types, import layers
+	cargo fmt --check
+	cargo clippy --quiet --all-targets -- -D warnings
+	cargo clippy --quiet --features python -- -D warnings
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+
+format: setup ## rewrite the sources as the formatters want them
+	cargo fmt
+	ruff format .
+	ruff check --fix .
+
+bench: setup ## byteloom beside its peers on this machine
+	python benches/python/tokenizer_training.py
+	python benches/python/tokenizer_encoding.py
+
+clean: ## remove what builds and demos made, except .venv
+	cargo clean
+	rm -rf demo dist .pytest_cache .mypy_cache .ruff_cache python/byteloom/_rust*.so $(VENV)/.built

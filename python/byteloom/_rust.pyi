@@ -1,0 +1,202 @@
+"""The Rust core's Python face. Private: use ``byteloom.Tokenizer`` and its neighbours instead.
+
+Everything here works on bytes, releases the GIL while it computes, answers Ctrl-C within a fraction
+of a second, and raises ``ValueError`` for wrong arguments and contents, ``OSError`` (with the
+path) for what the operating system refuses, and ``KeyboardInterrupt`` when stopped.
+
+``progress`` arguments are callables ``(done, total)`` in bytes or merges, called at most ten times
+a second from the calling thread; ``text`` arguments are ``str`` (encoded as UTF-8; lone surrogates
+become U+FFFD, as in tiktoken) or ``bytes`` (any, valid UTF-8 or not).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Progress: TypeAlias = Callable[[int, int], object]
+Text: TypeAlias = str | bytes
+
+PRESETS: list[str]
+"""Names that stand for a pattern: ``gpt2`` and its relatives."""
+
+def resolve_pattern(pattern: str) -> tuple[str | None, str]:
+    """A preset's name or a regular expression -> (preset's name if it is one, the expression).
+
+    Raises:
+        ValueError: neither a preset nor a regular expression that compiles.
+    """
+
+def pretokenize(text: Text, pattern: str, special_tokens: Sequence[str] = ()) -> list[bytes]:
+    """Splits ``text`` as counting and encoding do; special tokens come as pieces of their own.
+
+    The pieces, joined, are always the text: what a pattern does not match is kept.
+    """
+
+@final
+class PretokenCounts:
+    """Distinct pretokens with 64-bit counts, and the pattern and special tokens that made them."""
+
+    def __init__(self, special_tokens: Sequence[str], pattern: str) -> None: ...
+    def count_files(
+        self,
+        inputs: Sequence[str],
+        num_threads: int | None = None,
+        piece_size: int | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Adds the counts of files, each a text of its own, read in pieces of ``piece_size`` bytes.
+
+        Args:
+            inputs: paths of plain files.
+            num_threads: worker threads; ``None`` takes every processor the process may use.
+            piece_size: bytes read at a time; never changes the result, only speed and memory.
+            progress: called with bytes done and bytes in all.
+        """
+
+    def count_texts(self, texts: Sequence[Text]) -> None:
+        """Adds the counts of texts, each on its own."""
+
+    def add(self, pretoken: bytes, count: int) -> None:
+        """Adds ``count`` occurrences of one pretoken."""
+
+    def merge(self, other: PretokenCounts) -> None:
+        """Adds all of ``other``'s counts; its pattern and special tokens must be the same."""
+
+    def get(self, pretoken: bytes) -> int:
+        """How often a pretoken occurs; 0 if never."""
+
+    def items(self) -> list[tuple[bytes, int]]:
+        """Every pretoken and its count, sorted by the pretoken's bytes."""
+
+    def most_common(self, n: int) -> list[tuple[bytes, int]]:
+        """The ``n`` most frequent, most frequent first, equal counts in order of their bytes."""
+
+    def save(self, path: str) -> None:
+        """Writes a versioned, checksummed file; it appears whole under its name or not at all."""
+
+    @staticmethod
+    def load(path: str) -> PretokenCounts:
+        """Reads what :meth:`save` wrote; refuses a damaged file."""
+
+    def train(
+        self,
+        vocab_size: int,
+        special_tokens: Sequence[str],
+        tie_break: Literal["bytes", "huggingface"],
+        min_frequency: int = 1,
+        progress: Progress | None = None,
+    ) -> Tokenizer:
+        """Merges the most frequent pair again and again until the vocabulary is full.
+
+        Stops earlier, with a smaller vocabulary, when no pair is left.
+        """
+
+    def __len__(self) -> int: ...
+    @property
+    def total(self) -> int:
+        """The sum of all counts."""
+
+    @property
+    def total_bytes(self) -> int:
+        """The sum of every pretoken's length times its count."""
+
+    @property
+    def pattern(self) -> str: ...
+    @property
+    def special_tokens(self) -> list[str]: ...
+
+@final
+class Tokenizer:
+    """A vocabulary with its merges and pattern, ready to encode and decode. Immutable."""
+
+    def __init__(
+        self,
+        vocab: Sequence[tuple[int, bytes]],
+        merges: Sequence[tuple[bytes, bytes]],
+        special_tokens: Sequence[str],
+        pattern: str,
+    ) -> None: ...
+    @staticmethod
+    def load(path: str, pattern: str | None = None) -> Tokenizer:
+        """Reads a ``tokenizer.json``, a tiktoken file, or a folder with either GPT-2 file pair."""
+
+    @staticmethod
+    def from_vocab_merges(
+        vocab_path: str, merges_path: str, special_tokens: Sequence[str], pattern: str
+    ) -> Tokenizer:
+        """Reads GPT-2's ``vocab.json`` and ``merges.txt``."""
+
+    @staticmethod
+    def from_json(text: str) -> Tokenizer:
+        """Reads the text of a ``tokenizer.json``."""
+
+    @staticmethod
+    def from_ranks(
+        ranks: Sequence[tuple[bytes, int]], special_tokens: Sequence[tuple[str, int]], pattern: str
+    ) -> Tokenizer:
+        """Recovers the merges from tiktoken's ranks."""
+
+    def to_json(self) -> str:
+        """The text of a ``tokenizer.json``."""
+
+    def save(self, path: str) -> None:
+        """Writes a ``tokenizer.json``; it appears whole under its name or not at all."""
+
+    def save_vocab_merges(self, vocab_path: str, merges_path: str) -> None:
+        """Writes GPT-2's ``vocab.json`` and ``merges.txt``."""
+
+    def save_tiktoken(self, path: str) -> None:
+        """Writes a tiktoken rank file (the special tokens are not part of that format)."""
+
+    @property
+    def vocab(self) -> dict[int, bytes]: ...
+    @property
+    def merges(self) -> list[tuple[bytes, bytes]]: ...
+    @property
+    def special_tokens(self) -> dict[str, int]: ...
+    @property
+    def pattern(self) -> str:
+        """The regular expression."""
+
+    @property
+    def preset(self) -> str | None:
+        """The pattern's name, if it is a preset's."""
+
+    @property
+    def vocab_size(self) -> int: ...
+    def encode(self, text: Text, allowed_special: Sequence[str] | None = None) -> list[int]:
+        """Ids of ``text``; ``allowed_special`` ``None`` allows every special token."""
+
+    def encode_array(
+        self, text: Text, allowed_special: Sequence[str] | None = None
+    ) -> NDArray[np.uint16] | NDArray[np.uint32]:
+        """As :meth:`encode`, into uint16 where the vocabulary fits, else uint32."""
+
+    def encode_batch(
+        self,
+        texts: Sequence[Text],
+        allowed_special: Sequence[str] | None = None,
+        num_threads: int | None = None,
+    ) -> list[NDArray[np.uint16] | NDArray[np.uint32]]: ...
+    def encode_files(
+        self,
+        inputs: Sequence[str],
+        output: str,
+        dtype: Literal["auto", "uint16", "uint32"] = "auto",
+        num_threads: int | None = None,
+        piece_size: int | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[int, int, str]:
+        """Files -> one token file (``.npy`` or raw ``.bin``); returns (tokens, bytes, dtype)."""
+
+    def count_tokens(self, counts: PretokenCounts) -> int:
+        """How many tokens the counted pretokens become."""
+
+    def decode_bytes(self, ids: Sequence[int] | NDArray[np.integer]) -> bytes:
+        """The bytes that ``ids`` stand for.
+
+        Raises:
+            ValueError: an id outside the vocabulary, with its position.
+        """

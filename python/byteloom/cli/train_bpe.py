@@ -1,0 +1,169 @@
+"""``train-bpe``: text -> tokenizer.json."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from byteloom.cli.common import HelpFormatter, execute, peak_megabytes, say
+from byteloom.tokenizer import PretokenCounts, Tokenizer
+
+DESCRIPTION = """\
+Train a byte-pair-encoding tokenizer on text files and write a Hugging Face tokenizer.json.
+
+examples:
+  train-bpe my.txt --vocab-size 32000 --special-token '<|endoftext|>' -o tok.json
+  train-bpe 'texts/*.txt' more.txt --vocab-size 10000 -o tok.json
+  train-bpe my.txt --vocab-size 32000 --counts my.counts -o tok32k.json   # counts and keeps them
+  train-bpe --vocab-size 50000 --counts my.counts -o tok50k.json          # needs no text any more
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(
+        "train-bpe", description=DESCRIPTION, formatter_class=HelpFormatter
+    )
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="text files or quoted globs")
+    parser.add_argument(
+        "--vocab-size",
+        type=int,
+        required=True,
+        metavar="N",
+        help="tokens wanted, the 256 bytes and the special tokens included",
+    )
+    parser.add_argument(
+        "--special-token",
+        action="append",
+        default=[],
+        metavar="T",
+        help="a string that is always one token and never counted; may be repeated",
+    )
+    parser.add_argument(
+        "--pattern",
+        default="gpt2",
+        help="how text is split: a preset's name or a regular expression",
+    )
+    parser.add_argument(
+        "--tie-break",
+        choices=("bytes", "huggingface"),
+        default="bytes",
+        help="which of two equally frequent pairs: greatest bytes, or smallest ids",
+    )
+    parser.add_argument(
+        "--min-frequency", type=int, default=1, metavar="N", help="merge no pair that is rarer"
+    )
+    parser.add_argument(
+        "--counts", type=Path, metavar="FILE", help="use these pretoken counts, or save them there"
+    )
+    parser.add_argument("--num-threads", type=int, metavar="N", help="default: every processor")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("tokenizer.json"), metavar="FILE", help="result"
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if not args.inputs and not (args.counts and args.counts.exists()):
+        parser.error("give at least one INPUT, or --counts with a file that exists")
+    return execute(lambda: run(args))
+
+
+def run(args: argparse.Namespace) -> None:
+    """Trains, saves, and says what came out."""
+    if not args.output.parent.is_dir():
+        raise FileNotFoundError(f"no folder {args.output.parent} to write {args.output.name} into")
+    # A vocabulary size that cannot be is refused before the text is read, not after.
+    PretokenCounts(args.special_token, args.pattern).train(args.vocab_size)
+    begin = time.perf_counter()
+    counts = load_or_count(args)
+    counted = time.perf_counter()
+    tokenizer = counts.train(
+        args.vocab_size,
+        tie_break=args.tie_break,
+        min_frequency=args.min_frequency,
+        progress=True,
+    )
+    merged = time.perf_counter()
+    tokenizer.save(args.output)
+
+    if tokenizer.vocab_size < args.vocab_size:
+        say(
+            f"the text gives {tokenizer.vocab_size:,} tokens, not {args.vocab_size:,}: "
+            f"no pair is left that occurs {args.min_frequency} time(s) or more"
+        )
+    figures = describe(tokenizer, counts) | {
+        "counting_seconds": round(counted - begin, 3),
+        "merging_seconds": round(merged - counted, 3),
+        "peak_megabytes": peak_megabytes(),
+        "output": str(args.output),
+    }
+    if args.json:
+        json.dump(figures, sys.stdout)
+        print()
+    else:
+        print_figures(figures)
+
+
+def load_or_count(args: argparse.Namespace) -> PretokenCounts:
+    """Counts from ``--counts`` if that file exists, else from the inputs (and saved there)."""
+    if args.counts and args.counts.exists():
+        counts = PretokenCounts.load(args.counts)
+        if args.inputs:
+            say(f"counts: {args.counts} exists and is used; the text is not read")
+        wanted = PretokenCounts(args.special_token, args.pattern)
+        if (wanted.special_tokens, wanted.pattern) != (counts.special_tokens, counts.pattern):
+            raise ValueError(
+                f"{args.counts} was counted with special tokens {counts.special_tokens} and "
+                f"pattern {counts.pattern!r}, not {wanted.special_tokens} and {wanted.pattern!r}: "
+                "give the same --special-token and --pattern, or another --counts file"
+            )
+        return counts
+    counts = PretokenCounts.from_files(
+        args.inputs, args.special_token, args.pattern, args.num_threads, progress=True
+    )
+    if args.counts:
+        counts.save(args.counts)
+        say(f"counts: saved to {args.counts}")
+    return counts
+
+
+def describe(tokenizer: Tokenizer, counts: PretokenCounts) -> dict[str, object]:
+    """Figures about a tokenizer and the text it came from."""
+    special = set(tokenizer.special_tokens.values())
+    longest = max((t for i, t in tokenizer.vocab.items() if i not in special), key=len)
+    size, tokens = counts.total_bytes, counts.count_tokens(tokenizer)
+    return {
+        "vocab_size": tokenizer.vocab_size,
+        "text_bytes": size,
+        "pretokens": counts.total,
+        "distinct_pretokens": len(counts),
+        "tokens": tokens,
+        "bytes_per_token": round(size / tokens, 4) if tokens else 0.0,
+        "longest_token": longest.decode("utf-8", errors="replace"),
+    }
+
+
+def print_figures(figures: dict[str, object]) -> None:
+    """The same figures for people."""
+    print(
+        "tokenizer         {output} ({vocab_size:,} tokens)\n"
+        "text              {text_bytes:,} bytes in {pretokens:,} pretokens, "
+        "{distinct_pretokens:,} distinct\n"
+        "bytes per token   {bytes_per_token:.3f}\n"
+        "longest token     {longest_token!r}\n"
+        "time              {counting_seconds:.2f} s counting, {merging_seconds:.2f} s merging\n"
+        "peak memory       {peak_megabytes:,.0f} MB".format(**figures)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,320 @@
+"""The tokenizer: bytes -> ids and back. The Rust core does the work; this is its curated face."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byteloom import _rust
+from byteloom.tokenizer import exchange
+from byteloom.tokenizer.inputs import Inputs, resolve_inputs
+from byteloom.tokenizer.progress import progress_bar
+
+if TYPE_CHECKING:
+    import tiktoken
+    import tokenizers
+
+TokenArray: TypeAlias = NDArray[np.uint16] | NDArray[np.uint32]
+AllowedSpecial: TypeAlias = Literal["all", "none"] | Collection[str]
+
+
+@dataclass(frozen=True)
+class EncodeStats:
+    """What encoding files came to."""
+
+    tokens: int
+    """Ids written."""
+    bytes: int
+    """Bytes of text read."""
+    seconds: float
+    """Wall time."""
+    dtype: str
+    """Type of the ids in the file: ``uint16`` or ``uint32``."""
+
+    @property
+    def bytes_per_token(self) -> float:
+        """The compression ratio; 0 for an empty text."""
+        return self.bytes / self.tokens if self.tokens else 0.0
+
+    @property
+    def megabytes_per_second(self) -> float:
+        """Speed in 10**6 bytes of text a second."""
+        return self.bytes / 1e6 / max(self.seconds, 1e-9)
+
+
+class Tokenizer:
+    """A byte-pair-encoding tokenizer: text <-> ids, exactly as its merges say.
+
+    Immutable, and safe to use from many threads. Any bytes encode and decode back to themselves;
+    in ``str``, lone surrogates become U+FFFD first.
+
+    Args:
+        vocab: id -> bytes; ids 0 .. n-1, with all 256 single bytes among the values.
+        merges: pairs of byte strings in order of creation.
+        special_tokens: strings that are always one token; those not yet in ``vocab`` are appended.
+        pattern: a preset's name ("gpt2", "cl100k" ...) or a regular expression.
+
+    Raises:
+        ValueError: a vocabulary and merges that contradict each other; the message says where.
+
+    Example:
+        >>> vocab = {i: bytes([i]) for i in range(256)} | {256: b"hi"}
+        >>> tokenizer = Tokenizer(vocab, [(b"h", b"i")], special_tokens=["<|end|>"])
+        >>> tokenizer.encode("hi!<|end|>")
+        [256, 33, 257]
+        >>> tokenizer.decode([256, 33])
+        'hi!'
+    """
+
+    __slots__ = ("_core", "_fingerprint")
+    _core: _rust.Tokenizer
+    _fingerprint: str | None
+
+    def __init__(
+        self,
+        vocab: Mapping[int, bytes],
+        merges: Sequence[tuple[bytes, bytes]],
+        special_tokens: Sequence[str] | None = None,
+        pattern: str = "gpt2",
+    ) -> None:
+        self._core = _rust.Tokenizer(
+            list(vocab.items()), list(merges), list(special_tokens or ()), pattern
+        )
+        self._fingerprint = None
+
+    @classmethod
+    def _wrap(cls, core: _rust.Tokenizer) -> Self:
+        self = cls.__new__(cls)
+        self._core = core
+        self._fingerprint = None
+        return self
+
+    # -- files ---------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads a ``tokenizer.json``, a tiktoken rank file, or a folder that holds a tokenizer.
+
+        Raises:
+            FileNotFoundError: nothing there.
+            ValueError: the file is none of these, or damaged, or needs what byteloom does not
+                have (a normalizer, say); the message names the file and the place in it.
+        """
+        return cls._wrap(_rust.Tokenizer.load(os.fspath(path)))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a Hugging Face ``tokenizer.json``, whole or not at all."""
+        self._core.save(os.fspath(path))
+
+    @classmethod
+    def from_files(
+        cls,
+        vocab_path: str | os.PathLike[str],
+        merges_path: str | os.PathLike[str],
+        special_tokens: Sequence[str] | None = None,
+        pattern: str = "gpt2",
+    ) -> Self:
+        """Reads GPT-2's pair of files, ``vocab.json`` and ``merges.txt``."""
+        paths = os.fspath(vocab_path), os.fspath(merges_path)
+        return cls._wrap(
+            _rust.Tokenizer.from_vocab_merges(*paths, list(special_tokens or ()), pattern)
+        )
+
+    def save_vocab_merges(
+        self, vocab_path: str | os.PathLike[str], merges_path: str | os.PathLike[str]
+    ) -> None:
+        """Writes GPT-2's pair of files."""
+        self._core.save_vocab_merges(os.fspath(vocab_path), os.fspath(merges_path))
+
+    def save_tiktoken(self, path: str | os.PathLike[str]) -> None:
+        """Writes a tiktoken rank file: pattern and special tokens are not part of that format."""
+        self._core.save_tiktoken(os.fspath(path))
+
+    # -- what it is ----------------------------------------------------------------------------
+
+    @property
+    def vocab(self) -> dict[int, bytes]:
+        """Id -> bytes, special tokens included."""
+        return self._core.vocab
+
+    @property
+    def merges(self) -> list[tuple[bytes, bytes]]:
+        """Pairs in order of creation."""
+        return self._core.merges
+
+    @property
+    def special_tokens(self) -> dict[str, int]:
+        """Special token -> id."""
+        return self._core.special_tokens
+
+    @property
+    def pattern(self) -> str:
+        """The regular expression that splits text into pretokens."""
+        return self._core.pattern
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids; they are 0 .. vocab_size - 1."""
+        return self._core.vocab_size
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over all that decides which ids a text gets: equal exactly for equal ones."""
+        if self._fingerprint is None:
+            parts = (self.pattern, sorted(self.vocab.items()), self.merges, self.special_tokens)
+            self._fingerprint = hashlib.sha256(repr(parts).encode()).hexdigest()
+        return self._fingerprint
+
+    # -- text -> ids ---------------------------------------------------------------------------
+
+    def encode(self, text: str | bytes, allowed_special: AllowedSpecial = "all") -> list[int]:
+        """Ids of a text.
+
+        Args:
+            text: any text; bytes need not be valid UTF-8.
+            allowed_special: which special tokens become their ids: "all", "none", or some of
+                them; the others are encoded as the ordinary text they look like.
+
+        Raises:
+            ValueError: ``allowed_special`` names something that is no special token.
+        """
+        return self._core.encode(text, _allowed(allowed_special))
+
+    def encode_array(
+        self, text: str | bytes, allowed_special: AllowedSpecial = "all"
+    ) -> TokenArray:
+        """As :meth:`encode`, as a numpy array: uint16, or uint32 for a vocabulary above 65,536."""
+        return self._core.encode_array(text, _allowed(allowed_special))
+
+    def encode_batch(
+        self,
+        texts: Sequence[str | bytes],
+        allowed_special: AllowedSpecial = "all",
+        num_threads: int | None = None,
+    ) -> list[TokenArray]:
+        """Encodes texts in parallel; the arrays come in the texts' order."""
+        return self._core.encode_batch(list(texts), _allowed(allowed_special), num_threads)
+
+    def encode_iterable(
+        self, texts: Iterable[str | bytes], allowed_special: AllowedSpecial = "all"
+    ) -> Iterator[int]:
+        """Encodes texts one after the other, lazily; each is a text of its own.
+
+        A file object is such an iterable, of lines; it needs no more memory than its longest line.
+        """
+        allowed = _allowed(allowed_special)
+        for text in texts:
+            yield from self._core.encode(text, allowed)
+
+    def encode_files(
+        self,
+        inputs: Inputs,
+        output: str | os.PathLike[str],
+        dtype: Literal["auto", "uint16", "uint32"] = "auto",
+        num_threads: int | None = None,
+        progress: bool = False,
+    ) -> EncodeStats:
+        """Files -> one token file, in order, in parallel and in bounded memory.
+
+        Args:
+            inputs: a path, a glob, or several of them; no pretoken crosses from file to file.
+            output: ``.npy`` (numpy's format, 1-D) or ``.bin`` (raw, little-endian); it appears
+                under this name when it is complete.
+            dtype: "auto" takes uint16 where the vocabulary fits.
+            num_threads: worker threads; never changes the result.
+            progress: show a bar of the bytes read.
+
+        Raises:
+            ValueError: uint16 asked of a vocabulary above 65,536, or another ending.
+            OSError: a file cannot be read or written; nothing is left behind.
+        """
+        files = resolve_inputs(inputs)
+        begin = time.perf_counter()
+        with progress_bar("encoding", "B", show=progress) as update:
+            tokens, size, written = self._core.encode_files(
+                files, os.fspath(output), dtype, num_threads, progress=update
+            )
+        return EncodeStats(tokens, size, time.perf_counter() - begin, written)
+
+    # -- ids -> text ---------------------------------------------------------------------------
+
+    def decode_bytes(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> bytes:
+        """The bytes that ids stand for.
+
+        Raises:
+            ValueError: an id outside the vocabulary; the message says which and where.
+        """
+        return self._core.decode_bytes(ids)
+
+    def decode(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> str:
+        """The text that ids stand for; bytes that are no UTF-8 become U+FFFD."""
+        return self.decode_bytes(ids).decode("utf-8", errors="replace")
+
+    def decode_batch(self, ids: Iterable[Sequence[int] | NDArray[np.integer[Any]]]) -> list[str]:
+        """Decodes several lists of ids."""
+        return [self.decode(one) for one in ids]
+
+    # -- other libraries' objects ----------------------------------------------------------------
+
+    def to_huggingface(self) -> tokenizers.Tokenizer:
+        """This tokenizer as a ``tokenizers.Tokenizer``, which gives equal ids."""
+        return exchange.to_huggingface(self._core)
+
+    @classmethod
+    def from_huggingface(cls, tokenizer: object) -> Self:
+        """Takes a ``tokenizers.Tokenizer`` or a fast tokenizer of ``transformers``."""
+        return cls._wrap(exchange.from_huggingface(tokenizer))
+
+    def to_tiktoken(self, name: str = "byteloom") -> tiktoken.Encoding:
+        """This tokenizer as a ``tiktoken.Encoding``, which gives equal ids.
+
+        Raises:
+            ValueError: tiktoken, which ranks tokens by id, would give other ids.
+        """
+        return exchange.to_tiktoken(self._core, name)
+
+    @classmethod
+    def from_tiktoken(cls, encoding: tiktoken.Encoding) -> Self:
+        """Takes a ``tiktoken.Encoding``; its merges are recovered from the ranks."""
+        return cls._wrap(exchange.from_tiktoken(encoding))
+
+    # -- Python's own protocols ------------------------------------------------------------------
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tokenizer, (self.vocab, self.merges, list(self.special_tokens), self.pattern)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Tokenizer):
+            return NotImplemented
+        return self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __len__(self) -> int:
+        return self.vocab_size
+
+    def __repr__(self) -> str:
+        special = f", special_tokens={list(self.special_tokens)}" if self.special_tokens else ""
+        pattern = self._core.preset or self.pattern
+        return f"Tokenizer(vocab_size={self.vocab_size}{special}, pattern={pattern!r})"
+
+
+def _allowed(allowed_special: AllowedSpecial) -> list[str] | None:
+    """The core's form: ``None`` for all, else a list."""
+    if allowed_special == "all":
+        return None
+    if allowed_special == "none":
+        return []
+    if isinstance(allowed_special, str):
+        raise ValueError(
+            f"allowed_special={allowed_special!r}: must be 'all', 'none' or a set of special tokens"
+        )
+    return list(allowed_special)

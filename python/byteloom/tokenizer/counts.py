@@ -1,0 +1,251 @@
+"""Text -> counts of pretokens -> a tokenizer. Counting is the long part and needs doing once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal, Self, TypeAlias
+
+from byteloom import _rust
+from byteloom.tokenizer.bpe import Tokenizer
+from byteloom.tokenizer.inputs import Inputs, resolve_inputs
+from byteloom.tokenizer.progress import progress_bar
+
+TieBreak: TypeAlias = Literal["bytes", "huggingface"]
+
+#: Text handed to the core at a time by ``from_texts``: enough to make the call's cost vanish.
+_BATCH_CHARACTERS = 1 << 20
+
+
+class PretokenCounts:
+    """How often each pretoken occurs: all that training needs to know about a text.
+
+    Memory follows the number of distinct pretokens, not the size of the text. Counts of several
+    machines or shards are added with ``+``, kept with :meth:`save`, and trained from with
+    :meth:`train` as often as one likes, at any vocabulary size.
+
+    Example:
+        >>> counts = PretokenCounts.from_texts(["low lower", "low lowest"])
+        >>> counts.most_common(1), counts.total
+        ([(b'low', 2)], 4)
+        >>> counts.train(vocab_size=258).merges
+        [(b'l', b'o'), (b'lo', b'w')]
+    """
+
+    __slots__ = ("_core",)
+
+    def __init__(self, special_tokens: Sequence[str] = (), pattern: str = "gpt2") -> None:
+        """No counts yet.
+
+        Args:
+            special_tokens: strings at which the text is split and which are never counted.
+            pattern: a preset's name ("gpt2", "cl100k" ...) or a regular expression.
+
+        Raises:
+            ValueError: an empty or repeated special token, or a pattern that does not compile.
+        """
+        self._core = _rust.PretokenCounts(list(special_tokens), pattern)
+
+    @classmethod
+    def _wrap(cls, core: _rust.PretokenCounts) -> Self:
+        self = cls.__new__(cls)
+        self._core = core
+        return self
+
+    @classmethod
+    def from_files(
+        cls,
+        inputs: Inputs,
+        special_tokens: Sequence[str] = (),
+        pattern: str = "gpt2",
+        num_threads: int | None = None,
+        progress: bool = False,
+    ) -> Self:
+        """Counts files in bounded memory, on all processors unless ``num_threads`` says otherwise.
+
+        Args:
+            inputs: a path, a glob, or several of them; each file is a text of its own.
+            special_tokens: as for the class.
+            pattern: as for the class.
+            num_threads: worker threads; never changes the result.
+            progress: show a bar of the bytes read.
+
+        Raises:
+            FileNotFoundError: no such file, or a glob without a match.
+        """
+        files = resolve_inputs(inputs)
+        counts = cls(special_tokens, pattern)
+        with progress_bar("counting", "B", show=progress) as update:
+            counts._core.count_files(files, num_threads, progress=update)
+        return counts
+
+    @classmethod
+    def from_texts(
+        cls,
+        texts: Iterable[str | bytes],
+        special_tokens: Sequence[str] = (),
+        pattern: str = "gpt2",
+    ) -> Self:
+        """Counts texts from any iterable, lazily; no pretoken crosses from one to the next."""
+        if isinstance(texts, str | bytes):
+            raise ValueError("texts must be an iterable of texts, not one text: give [text]")
+        counts = cls(special_tokens, pattern)
+        batch: list[str | bytes] = []
+        size = 0
+        for text in texts:
+            batch.append(text)
+            size += len(text)
+            if size >= _BATCH_CHARACTERS:
+                counts._core.count_texts(batch)
+                batch, size = [], 0
+        counts._core.count_texts(batch)
+        return counts
+
+    @classmethod
+    def from_mapping(
+        cls,
+        counts: Mapping[bytes, int],
+        special_tokens: Sequence[str] = (),
+        pattern: str = "gpt2",
+    ) -> Self:
+        """Takes counts made elsewhere.
+
+        Raises:
+            ValueError: a count that is negative or above 2**64 - 1.
+        """
+        self = cls(special_tokens, pattern)
+        for pretoken, count in counts.items():
+            if not 0 <= count < 1 << 64:
+                raise ValueError(f"the count of {pretoken!r} is {count}; it must be 0 .. 2**64 - 1")
+            self._core.add(pretoken, count)
+        return self
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+            ValueError: the file is no such file, of a later version, or damaged.
+        """
+        return cls._wrap(_rust.PretokenCounts.load(os.fspath(path)))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a compact, checksummed file, whole or not at all."""
+        self._core.save(os.fspath(path))
+
+    def train(
+        self,
+        vocab_size: int,
+        special_tokens: Sequence[str] | None = None,
+        tie_break: TieBreak = "bytes",
+        min_frequency: int = 1,
+        progress: bool = False,
+    ) -> Tokenizer:
+        """Trains a tokenizer: byte-pair encoding (Sennrich et al. 2016, arXiv:1508.07909).
+
+        Ids: the special tokens in the order given, the 256 bytes, the merges in order of creation.
+
+        Args:
+            vocab_size: tokens wanted, special tokens and the 256 bytes included. Where the text
+                cannot give so many, the vocabulary is smaller.
+            special_tokens: ``None`` takes those that the text was split at.
+            tie_break: among pairs of equal count, "bytes" takes the lexicographically greatest
+                pair of byte strings (the course's rule), "huggingface" the smallest pair of ids.
+            min_frequency: pairs that occur less often are not merged.
+            progress: show a bar of the merges made.
+
+        Raises:
+            ValueError: ``vocab_size`` below 256 plus the special tokens.
+        """
+        special = self.special_tokens if special_tokens is None else list(special_tokens)
+        with progress_bar("merging", " merges", show=progress) as update:
+            core = self._core.train(vocab_size, special, tie_break, min_frequency, progress=update)
+        return Tokenizer._wrap(core)
+
+    def count_tokens(self, tokenizer: Tokenizer) -> int:
+        """How many ids the counted text becomes, special tokens apart, without the text."""
+        return tokenizer._core.count_tokens(self._core)
+
+    def most_common(self, n: int = 20) -> list[tuple[bytes, int]]:
+        """The ``n`` most frequent pretokens, most frequent first."""
+        return self._core.most_common(n)
+
+    def items(self) -> list[tuple[bytes, int]]:
+        """All pretokens and counts, sorted by the pretokens' bytes."""
+        return self._core.items()
+
+    @property
+    def total(self) -> int:
+        """The sum of all counts: the text's length in pretokens."""
+        return self._core.total
+
+    @property
+    def total_bytes(self) -> int:
+        """The bytes of all pretokens: the text's length without its special tokens."""
+        return self._core.total_bytes
+
+    @property
+    def pattern(self) -> str:
+        """The regular expression that split the text."""
+        return self._core.pattern
+
+    @property
+    def special_tokens(self) -> list[str]:
+        """The strings at which the text was split."""
+        return self._core.special_tokens
+
+    def __add__(self, other: PretokenCounts) -> PretokenCounts:
+        both = PretokenCounts(self.special_tokens, self.pattern)
+        both._core.merge(self._core)
+        both._core.merge(other._core)
+        return both
+
+    def __getitem__(self, pretoken: bytes) -> int:
+        return self._core.get(pretoken)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (pretoken for pretoken, _ in self.items())
+
+    def __len__(self) -> int:
+        return len(self._core)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PretokenCounts):
+            return NotImplemented
+        return (
+            self.pattern == other.pattern
+            and self.special_tokens == other.special_tokens
+            and self.items() == other.items()
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # counts can be large, and equal ones are equal
+
+    def __repr__(self) -> str:
+        return f"PretokenCounts({len(self):,} distinct pretokens, {self.total:,} in all)"
+
+
+def train_bpe(
+    inputs: Inputs,
+    vocab_size: int,
+    special_tokens: Sequence[str] = (),
+    pattern: str = "gpt2",
+    tie_break: TieBreak = "bytes",
+    num_threads: int | None = None,
+    progress: bool = False,
+) -> Tokenizer:
+    """Trains a tokenizer on files: :meth:`PretokenCounts.from_files`, then ``train``.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "text.txt"
+        >>> _ = path.write_text("low low low<|endoftext|>lower lowest")
+        >>> tokenizer = train_bpe(path, 260, special_tokens=["<|endoftext|>"])
+        >>> tokenizer.encode("lower<|endoftext|>")
+        [258, 102, 115, 0]
+    """
+    # A vocabulary too small is refused before the text is read, not after.
+    _rust.PretokenCounts(list(special_tokens), pattern).train(
+        vocab_size, list(special_tokens), tie_break
+    )
+    counts = PretokenCounts.from_files(inputs, special_tokens, pattern, num_threads, progress)
+    return counts.train(vocab_size, tie_break=tie_break, progress=progress)
