@@ -12,10 +12,10 @@ Example:
 """
 
 from byteloom.data.sources.catalog import Source, SourceFile, load_catalog
-from byteloom.data.sources.download import Downloaded, DownloadError, Patience, download
-from byteloom.data.sources.fetch import TextFile, fetch
+from byteloom.data.sources.folder import TextFile, fetch
 from byteloom.data.sources.manifest import Manifest
 from byteloom.data.sources.stdlib import write_stdlib
+from byteloom.data.sources.transfer import Downloaded, DownloadError, Patience, download
 
 __all__ = [
     "DownloadError",

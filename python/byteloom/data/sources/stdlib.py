@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from byteloom.atomic import atomic_write
-from byteloom.data.sources.download import Notify
-from byteloom.data.sources.fetch import TextFile
+from byteloom.data.sources.folder import TextFile
 from byteloom.data.sources.manifest import Entry, Manifest
+from byteloom.data.sources.transfer import Notify
 
 #: Stands after every document.
 END_OF_TEXT = "<|endoftext|>"

@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from byteloom.atomic import atomic_write
-from byteloom.data.sources.download import DownloadError
+from byteloom.data.sources.transfer import DownloadError
 
 _CHUNK = 1 << 20
 

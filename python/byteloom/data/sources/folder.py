@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from byteloom.data.sources.catalog import Source, SourceFile
-from byteloom.data.sources.download import DownloadError, Notify, Patience, download
 from byteloom.data.sources.manifest import Entry, Manifest, file_sha256
+from byteloom.data.sources.transfer import DownloadError, Notify, Patience, download
 from byteloom.data.sources.unpack import unpack_gzip
 
 
