@@ -197,7 +197,9 @@ def load(cls: type[T], data: Mapping[str, Any], source: str | os.PathLike[str] =
     value = loader.section((cls,), data, "", MISSING)
     if loader.problems:
         before = f"{os.fspath(source)}: " if source else ""
-        raise ValueError("\n".join(before + problem for problem in loader.problems))
+        raise ValueError(
+            "\n".join(p if p.startswith("--") else before + p for p in loader.problems)
+        )
     return typing.cast(T, value)
 
 
@@ -275,7 +277,11 @@ class _Loader:
         try:
             return None if options else plain_value(hint, data)
         except ValidationError as error:
-            what = error.errors()[0]["msg"].replace("Input should be", "must be")
+            what = error.errors()[0]["msg"]
+            if what.startswith("Input should be"):
+                what = what.replace("Input should be", "must be")
+            else:
+                what = f"must be {type_name(hint)} ({what})"
             where = f"--{path}" if isinstance(data, Argument) else path
             shown = str(data) if isinstance(data, Argument) else data
             self.problems.append(f"{where}: {what}, not {shown!r}")
@@ -366,6 +372,13 @@ def overrides(options: Mapping[str, Any]) -> dict[str, Any]:
                 table = table.setdefault(section, {})
             table[name] = value
     return tables
+
+
+def explain_unknown(option: str, cls: type) -> str:
+    """What to say about an option that is no key: the nearest one that is."""
+    path = option.lstrip("-").partition("=")[0]
+    near = nearest(path, list(keys(cls)))
+    return f"no such key --{path}" + (f"; did you mean --{near[0]}?" if near else "")
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
