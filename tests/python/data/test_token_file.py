@@ -47,7 +47,7 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
         TokenFile(save(tmp_path / "none.npy", []))
     with pytest.raises(ValueError, match="holds int64; ids are uint16 or uint32"):
         TokenFile(save(tmp_path / "wide.npy", [1, 2], "int64"))
-    with pytest.raises(ValueError, match="big-endian|holds >u2"):
+    with pytest.raises(ValueError, match="holds >u2"):
         TokenFile(save(tmp_path / "swapped.npy", [1, 2], ">u2"))
     with pytest.raises(ValueError, match=r"shape \(2, 2\), not one row"):
         TokenFile(save(tmp_path / "square.npy", [[1, 2], [3, 4]]))

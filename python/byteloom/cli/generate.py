@@ -1,0 +1,104 @@
+"""``byteloom generate``: a run folder and a prompt -> text, as the model writes it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from byteloom.cli.common import HelpFormatter, execute
+from byteloom.cli.extra import needs_training_extra
+
+DESCRIPTION = """\
+Let a trained model write. The prompt and what follows go to stdout as they come, up to the
+end-of-text token or --max-new-tokens.
+
+examples:
+  byteloom generate runs/tiny --prompt "def main():"
+  byteloom generate runs/tiny --prompt "Once" --temperature 0.7 --top-p 0.9 --seed 1
+  byteloom generate runs/tiny --prompt "import" --top-k 1          # always the likeliest token
+  byteloom generate runs/tiny --prompt "import" --checkpoint 500   # as it wrote after 500 steps
+"""
+END_OF_TEXT = "<|endoftext|>"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(
+        "byteloom generate", description=DESCRIPTION, formatter_class=HelpFormatter
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder that train-lm made")
+    parser.add_argument(
+        "--prompt", default="", metavar="TEXT", help="what to go on from; empty: a new text"
+    )
+    parser.add_argument("--max-new-tokens", type=int, default=256, metavar="N", help="at most")
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        default=0.8,
+        metavar="T",
+        help="divides the logits: lower is safer, 0 takes the likeliest",
+    )
+    parser.add_argument("--top-k", type=int, metavar="K", help="only the K likeliest tokens")
+    parser.add_argument(
+        "--top-p", type=float, metavar="P", help="only the likeliest tokens that sum to P"
+    )
+    parser.add_argument("--seed", type=int, metavar="S", help="the same seed writes the same text")
+    parser.add_argument(
+        "--stop",
+        metavar="TOKEN",
+        help=f"special token to end at; default: {END_OF_TEXT} if the tokenizer has it",
+    )
+    parser.add_argument(
+        "--checkpoint", type=int, metavar="STEP", help="which checkpoint; default: the newest"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    args = build_parser().parse_args(argv)
+    return execute(lambda: run(args))
+
+
+def run(args: argparse.Namespace) -> None:
+    """Streams the text."""
+    with needs_training_extra("byteloom generate"):
+        from byteloom.generation import stream_text
+        from byteloom.training.run_folder import RunFolder
+        from byteloom.training.state import pick_device
+
+    device = pick_device(args.device)
+    folder = RunFolder.open(args.run)
+    tokenizer = folder.load_tokenizer()
+    if tokenizer is None:
+        raise ValueError(f"the run in {folder.path} has no tokenizer: it was trained on ids alone")
+    special = tokenizer.special_tokens
+    if args.stop is not None and args.stop not in special:
+        known = ", ".join(special) or "none"
+        raise ValueError(f"--stop {args.stop}: not a special token of this tokenizer ({known})")
+    if not args.prompt and END_OF_TEXT not in special:
+        raise ValueError("give a --prompt: the tokenizer has no token that begins a text")
+    stop = args.stop or (END_OF_TEXT if END_OF_TEXT in special else None)
+    model = folder.load_model(args.checkpoint, device)
+    print(args.prompt, end="", flush=True)
+    pieces = stream_text(
+        model,
+        tokenizer,
+        args.prompt or END_OF_TEXT,
+        max_new_tokens=args.max_new_tokens,
+        temperature=args.temperature,
+        top_k=args.top_k,
+        top_p=args.top_p,
+        seed=args.seed,
+        stop=stop,
+    )
+    for piece in pieces:
+        print(piece, end="", flush=True)
+    print()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

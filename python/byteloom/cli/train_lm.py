@@ -1,0 +1,226 @@
+"""``train-lm``: a configuration and token files -> a run folder with a trained model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from signal import Signals
+from typing import TYPE_CHECKING
+
+from byteloom.cli.common import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    WRONG_USAGE,
+    HelpFormatter,
+    execute,
+    peak_megabytes,
+    say,
+)
+from byteloom.cli.extra import needs_training_extra
+
+if TYPE_CHECKING:
+    from byteloom.training.run_folder import RunFolder
+    from byteloom.training.state import Run
+
+DESCRIPTION = """\
+Train a language model on token files, as a TOML file says. Any key of the file can be given on
+the command line instead. Ctrl-C, or SIGTERM, ends the run with a checkpoint; --resume goes on.
+
+examples:
+  train-lm configs/tiny.toml -o runs/tiny
+  train-lm configs/tiny.toml --model.d_model 512 --training.steps 2000 -o runs/wide
+  train-lm configs/tiny.toml --model.ffn.kind silu --optimizer.betas '[0.9, 0.99]' -o runs/silu
+  train-lm --resume runs/tiny
+
+a configuration can be as short as:
+  [data]
+  train = "train.npy"
+  valid = "valid.npy"
+  tokenizer = "tokenizer.json"
+  [model]
+  d_model = 256
+  [training]
+  steps = 2000
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's own arguments, without the configuration's keys."""
+    parser = argparse.ArgumentParser(
+        "train-lm", description=DESCRIPTION, formatter_class=HelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG.toml", help="the run to do")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="RUN", help="folder to make, with all results"
+    )
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    try:
+        with needs_training_extra("train-lm"):
+            from byteloom import config
+            from byteloom.training.config import RunConfig
+    except ImportError as error:
+        if {"-h", "--help"} & set(arguments):
+            parser.epilog = "The keys are listed here when the extra `train` is installed."
+            parser.parse_args(arguments)
+        say(f"error: {error}")
+        return FAILED
+    config.add_options(parser, RunConfig)
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        option = next((word for word in unknown if word.startswith("-")), unknown[0])
+        say(f"error: {config.explain_unknown(option, RunConfig)}")
+        say("`train-lm --help` lists all keys")
+        return WRONG_USAGE
+    if args.resume is None and (args.config is None or args.output is None):
+        parser.error("give CONFIG.toml and -o RUN, or --resume RUN")
+    over = config.overrides(vars(args))
+    if args.resume is not None and (args.config or args.output or over):
+        parser.error("a resumed run keeps its configuration and folder: give --resume RUN alone")
+    return execute(lambda: run(args))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains or resumes, and says what came out."""
+    if args.resume is not None:
+        state, folder = resume(args.resume)
+        if state is None:
+            say(f"the run in {folder.path} is finished; nothing to do")
+            return DONE
+    else:
+        state, folder = begin(args)
+    return train(state, folder, args.json)
+
+
+def begin(args: argparse.Namespace) -> tuple[Run, RunFolder]:
+    """A new run: nothing is left on the disk if anything is wrong with it."""
+    from byteloom import config
+    from byteloom.training.config import resolve
+    from byteloom.training.metrics import require_wandb
+    from byteloom.training.run_folder import RunFolder
+    from byteloom.training.state import build
+
+    RunFolder(args.output).refuse_existing()
+    tables = config.merge(config.read(args.config), config.overrides(vars(args)))
+    run_config = resolve(tables, args.config)
+    if run_config.logging.wandb.mode != "off":
+        require_wandb()
+    state = build(run_config)
+    return state, RunFolder.create(args.output, run_config)
+
+
+def resume(path: Path) -> tuple[Run | None, RunFolder]:
+    """A run as its newest checkpoint left it; ``None`` if it is finished."""
+    from byteloom.training.config import check_data
+    from byteloom.training.run_folder import RunFolder
+    from byteloom.training.state import build
+
+    folder = RunFolder.open(path)
+    run_config = folder.load_config()
+    found = folder.newest(say)
+    state = build(run_config)
+    if found is None:
+        say(f"{path} has no checkpoint yet: it starts at the beginning")
+    else:
+        tokenizer = folder.load_tokenizer()
+        if found.tokenizer != ("" if tokenizer is None else tokenizer.fingerprint):
+            raise ValueError(
+                f"{folder.tokenizer_file} is not the tokenizer that the checkpoints were made with"
+            )
+        state.restore(found)
+        if state.is_finished():
+            return None, folder
+        say(f"going on after step {state.step:,} of {run_config.training.steps:,}")
+    check_data(run_config)
+    return state, folder
+
+
+def train(state: Run, folder: RunFolder, as_json: bool) -> int:
+    """Trains to the end, or to a signal; reports; returns the exit code."""
+    from byteloom import config
+    from byteloom.training.loop import train as train_loop
+    from byteloom.training.metrics import Progress, Sink, Wandb
+    from byteloom.training.sample import write_sample
+
+    run_config, tokenizer = state.config, folder.load_tokenizer()
+    describe(state)
+    sinks: list[Sink] = []
+    try:
+        if run_config.logging.wandb.mode != "off":
+            sinks.append(Wandb(run_config.logging.wandb, folder.path, config.dump(run_config)))
+        sinks.append(Progress(run_config.training.steps, state.step))
+        signal = train_loop(state, folder, sinks, tokenizer.fingerprint if tokenizer else "")
+    finally:
+        for sink in sinks:
+            sink.close()
+    if signal is not None:
+        say(
+            f"{signal.name}: stopped after step {state.step:,} with a checkpoint; "
+            f"continue with `train-lm --resume {folder.path}`"
+        )
+        return INTERRUPTED if signal == Signals.SIGINT else DONE
+    if tokenizer is not None and run_config.logging.sample_tokens:
+        write_sample(state, folder, tokenizer)
+    report(folder, as_json)
+    return DONE
+
+
+def describe(state: Run) -> None:
+    """Says what is about to be trained."""
+    steps = state.config.training.steps
+    parameters = sum(parameter.numel() for parameter in state.model.parameters())
+    epochs = state.batches.epoch_at(steps * state.config.training.accumulation)
+    say(
+        f"model     {parameters:,} parameters on {state.device}, {state.config.training.dtype}\n"
+        f"training  {steps:,} steps of {state.tokens_per_step:,} tokens, "
+        f"{steps * state.tokens_per_step:,} in all\n"
+        f"data      {len(state.batches.ids):,} tokens, gone through {epochs:.2f} times"
+    )
+
+
+def report(folder: RunFolder, as_json: bool) -> None:
+    """Prints the figures of a finished run."""
+    last: dict[str, float] = {}
+    for line in folder.metrics_file.read_text().splitlines():
+        last |= json.loads(line)
+    speed = last["tokens"] / last["seconds"]
+    figures = {
+        "run": str(folder.path),
+        "steps": last["step"],
+        "tokens": last["tokens"],
+        "loss": last["loss"],
+        "valid_loss": last.get("valid_loss"),
+        "seconds": round(last["seconds"], 2),
+        "tokens_per_second": round(speed, 1),
+        "peak_megabytes": peak_megabytes(),
+    }
+    if as_json:
+        print(json.dumps(figures))
+        return
+    rows = {
+        "run": f"{folder.path} ({last['step']:,} steps, {last['tokens']:,} tokens)",
+        "loss": f"{last['loss']:.4f} in the last step",
+        "time": f"{last['seconds']:,.1f} s ({speed:,.0f} tokens/s, evaluations included)",
+        "peak memory": f"{peak_megabytes():,.0f} MB",
+    }
+    if "valid_loss" in last:
+        rows["validation loss"] = f"{last['valid_loss']:.4f}"
+    if folder.sample_file.exists():
+        rows["sample"] = str(folder.sample_file)
+    for name, value in rows.items():
+        print(f"{name:<18}{value}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""The configuration of a whole run: what `train-lm CONFIG.toml` reads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import torch
+from pydantic import Field
+
+from byteloom import config
+from byteloom.data.token_file import TokenFile
+from byteloom.model import ModelConfig
+from byteloom.optim import AdamWConfig, CosineConfig
+from byteloom.tokenizer import Tokenizer
+
+AtLeastOne: TypeAlias = Annotated[int, Field(ge=1)]
+Positive: TypeAlias = Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the tokens are. Relative paths count from where the command runs."""
+
+    train: Path
+    """Token file to learn from: .npy, or .bin of raw uint16 ids."""
+    valid: Path | None = None
+    """Token file to evaluate on; none: the training loss is all there is."""
+    tokenizer: Path | None = None
+    """tokenizer.json that made them: gives vocab_size, and goes into the run folder."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long, how much at once, on what, and what is kept."""
+
+    steps: AtLeastOne = 1000
+    """Optimizer steps in the whole run."""
+    batch_size: AtLeastOne = 32
+    """Windows of context_length tokens that go through the model at once."""
+    accumulation: AtLeastOne = 1
+    """Batches whose gradients are averaged for one step."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of the initial weights, the order of the data, and dropout."""
+    eval_interval: AtLeastOne = 250
+    """Steps between evaluations on data.valid; the last step always has one."""
+    eval_batches: AtLeastOne = 20
+    """Batches in an evaluation: the same ones every time."""
+    checkpoint_interval: AtLeastOne = 500
+    """Steps between checkpoints; the last step always has one."""
+    keep_checkpoints: AtLeastOne = 2
+    """How many of the newest checkpoints are kept."""
+    gradient_clip: Positive | None = 1.0
+    """Largest L2 norm of the whole gradient; none: no clipping."""
+    dtype: Literal["fp32", "bf16"] = "fp32"
+    """Type the model computes in; bf16 is autocast: the weights stay fp32."""
+    compile: bool = False
+    """Whether torch.compile makes the model faster, after a minute or so."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where it runs; auto: the first there is of cuda, mps, cpu."""
+    num_threads: AtLeastOne | None = None
+    """CPU threads; none: as torch chooses. A resumed run keeps the number."""
+
+
+@dataclass(frozen=True)
+class WandbConfig:
+    """Weights & Biases."""
+
+    mode: Literal["off", "online", "offline"] = "off"
+    """Whether metrics also go to wandb; offline: into RUN/wandb, for `wandb sync`."""
+    project: str = "byteloom"
+    """Project there."""
+    name: str | None = None
+    """Name of the run there; none: the run folder's."""
+
+
+@dataclass(frozen=True)
+class LoggingConfig:
+    """What is written down on the way."""
+
+    interval: AtLeastOne = 10
+    """Steps between records in metrics.jsonl."""
+    sample_prompt: str = ""
+    """What the sample at the end begins with; empty: with the first special token, if any."""
+    sample_tokens: Annotated[int, Field(ge=0)] = 200
+    """Tokens in the sample at the end; 0: no sample."""
+    wandb: WandbConfig = field(default_factory=WandbConfig)
+    """Weights & Biases."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides what a run computes, and what it leaves."""
+
+    model: ModelConfig
+    """The architecture."""
+    data: DataConfig
+    """What it learns from."""
+    optimizer: AdamWConfig = field(default_factory=AdamWConfig)
+    """How gradients become updates."""
+    schedule: CosineConfig = field(default_factory=CosineConfig)
+    """The learning rate at each step."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """How long, how much at once, on what."""
+    logging: LoggingConfig = field(default_factory=LoggingConfig)
+    """What is written down on the way."""
+
+
+def resolve(tables: Mapping[str, Any], source: str | os.PathLike[str] = "") -> RunConfig:
+    """Tables of a configuration file -> a configuration in which nothing is left open.
+
+    ``model.vocab_size`` comes from the tokenizer, or else from the greatest id in the token
+    files, where it is left out; paths become absolute, so that the run resumes from anywhere, and
+    the number of threads becomes fixed, for it decides the last bits of every sum.
+
+    Raises:
+        ValueError: what :func:`byteloom.config.load` refuses; a tokenizer, token files and a
+            model that contradict each other.
+        FileNotFoundError: a file that is named does not exist.
+    """
+    model = tables.get("model", {})
+    if isinstance(model, Mapping) and "vocab_size" not in model:
+        # Any size will do to check everything else first.
+        data = config.load(RunConfig, _with_vocab_size(tables, 1), source).data
+        tables = _with_vocab_size(tables, _vocab_size(data))
+    run = config.load(RunConfig, tables, source)
+    check_data(run)
+    data = replace(
+        run.data,
+        train=run.data.train.absolute(),
+        valid=run.data.valid and run.data.valid.absolute(),
+        tokenizer=run.data.tokenizer and run.data.tokenizer.absolute(),
+    )
+    training = replace(
+        run.training, num_threads=run.training.num_threads or torch.get_num_threads()
+    )
+    return replace(run, data=data, training=training)
+
+
+def _with_vocab_size(tables: Mapping[str, Any], vocab_size: int) -> dict[str, Any]:
+    return config.merge(tables, {"model": {"vocab_size": vocab_size}})
+
+
+def _vocab_size(data: DataConfig) -> int:
+    """What the data imply."""
+    if data.tokenizer is not None:
+        return Tokenizer.load(data.tokenizer).vocab_size
+    files = [data.train] if data.valid is None else [data.train, data.valid]
+    return 1 + max(TokenFile(path).max_id for path in files)
+
+
+def check_data(run: RunConfig) -> None:
+    """Makes sure that the model can learn from the data.
+
+    Raises:
+        ValueError: a tokenizer of another size, token files that are too short or have ids that
+            the model lacks.
+        FileNotFoundError: a file is gone.
+    """
+    if run.data.tokenizer is not None:
+        size = Tokenizer.load(run.data.tokenizer).vocab_size
+        if size != run.model.vocab_size:
+            raise ValueError(
+                f"model.vocab_size is {run.model.vocab_size:,}, but the tokenizer "
+                f"{run.data.tokenizer} has {size:,} tokens: leave model.vocab_size out"
+            )
+    for path in (run.data.train, run.data.valid):
+        if path is not None:
+            TokenFile(path).check(run.model.vocab_size, run.model.context_length)

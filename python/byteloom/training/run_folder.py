@@ -1,0 +1,178 @@
+"""What a run leaves on the disk.
+
+- ``config.toml``: the whole configuration, defaults written out
+- ``tokenizer.json``: the tokenizer, so that the folder is all one needs
+- ``metrics.jsonl``: one JSON object a line
+- ``checkpoints/step-000500.safetensors``: the last few
+- ``sample.txt``: what the model writes in the end
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from byteloom import checkpoint, config
+from byteloom.atomic import atomic_write
+from byteloom.checkpoint import Checkpoint
+from byteloom.model import TransformerLM
+from byteloom.tokenizer import Tokenizer
+from byteloom.training.config import RunConfig
+
+_NAME = re.compile(r"step-(\d+)\.safetensors")
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Args:
+        path: the folder; :meth:`create` makes it, :meth:`open` finds it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.config_file = self.path / "config.toml"
+        self.tokenizer_file = self.path / "tokenizer.json"
+        self.metrics_file = self.path / "metrics.jsonl"
+        self.checkpoint_folder = self.path / "checkpoints"
+        self.sample_file = self.path / "sample.txt"
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], run_config: RunConfig) -> RunFolder:
+        """Makes the folder of a new run and writes down its configuration.
+
+        Raises:
+            ValueError: a run, or something else, is there already.
+        """
+        folder = cls(path)
+        folder.refuse_existing()
+        folder.checkpoint_folder.mkdir(parents=True, exist_ok=True)
+        if run_config.data.tokenizer is not None:
+            Tokenizer.load(run_config.data.tokenizer).save(folder.tokenizer_file)
+        # Last: a folder with a configuration is a run.
+        with atomic_write(folder.config_file) as file:
+            file.write(config.to_toml(run_config).encode())
+        return folder
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> RunFolder:
+        """Finds the folder of a run.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        folder = cls(path)
+        if not folder.path.exists():
+            raise FileNotFoundError(f"no run folder {folder.path}")
+        if not folder.config_file.exists():
+            raise FileNotFoundError(f"{folder.path} is no run: it has no config.toml")
+        return folder
+
+    def refuse_existing(self) -> None:
+        """Makes sure that a new run can begin here.
+
+        Raises:
+            ValueError: a run is here, and what to do about it; or something else is.
+        """
+        if self.config_file.exists():
+            steps, found = self.load_config().training.steps, self.checkpoints()
+            done = found[-1][0] if found else 0
+            if done >= steps:
+                raise ValueError(
+                    f"the run in {self.path} is finished ({done:,} steps): try "
+                    f'`byteloom generate {self.path} --prompt "..."`, or give another -o'
+                )
+            raise ValueError(
+                f"{self.path} holds a run of {done:,} of {steps:,} steps: continue it with "
+                f"`train-lm --resume {self.path}`, or give another -o"
+            )
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"{self.path} is a file, not a folder for a run")
+        known = {self.tokenizer_file.name, self.checkpoint_folder.name}
+        if self.path.exists() and any(p.name not in known for p in self.path.iterdir()):
+            raise ValueError(f"{self.path} holds other files, and no run: give another -o")
+
+    def load_config(self) -> RunConfig:
+        """The configuration that the run began with."""
+        return config.load(RunConfig, config.read(self.config_file), self.config_file)
+
+    def load_tokenizer(self) -> Tokenizer | None:
+        """The run's tokenizer, if it has one."""
+        return Tokenizer.load(self.tokenizer_file) if self.tokenizer_file.exists() else None
+
+    def load_model(
+        self, step: int | None = None, device: torch.device | str = "cpu"
+    ) -> TransformerLM:
+        """The model of a step's checkpoint, by default the newest, in evaluation mode.
+
+        Raises:
+            FileNotFoundError: no such checkpoint.
+            ValueError: it is damaged, or of another model than config.toml describes.
+        """
+        path = self.checkpoint_at(step)
+        model = self.load_config().model.build()
+        checkpoint.read(path, optimizer=False).restore(model, name=str(path))
+        return model.to(device).eval()
+
+    # -- checkpoints -----------------------------------------------------------------------------
+
+    def checkpoints(self) -> list[tuple[int, Path]]:
+        """Steps and files of the checkpoints, oldest first."""
+        if not self.checkpoint_folder.is_dir():
+            return []
+        found = ((_NAME.fullmatch(p.name), p) for p in self.checkpoint_folder.iterdir())
+        return sorted((int(match[1]), path) for match, path in found if match)
+
+    def checkpoint_at(self, step: int | None = None) -> Path:
+        """The file of a step's checkpoint; by default of the newest.
+
+        Raises:
+            FileNotFoundError: there is none; the message lists those there are.
+        """
+        found = dict(self.checkpoints())
+        if not found:
+            raise FileNotFoundError(f"{self.path} has no checkpoint yet")
+        if step is None:
+            return found[max(found)]
+        if step not in found:
+            there = ", ".join(map(str, found))
+            raise FileNotFoundError(f"{self.path} has no checkpoint of step {step}, but of {there}")
+        return found[step]
+
+    def save(self, state: Checkpoint, keep: int) -> Path:
+        """Writes a checkpoint, then deletes all but the newest ``keep``.
+
+        Raises:
+            OSError: it could not be written; the former ones are untouched.
+        """
+        path = self.checkpoint_folder / f"step-{state.iteration:06d}.safetensors"
+        checkpoint.write(state, path)
+        for _, old in self.checkpoints()[:-keep]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def newest(self, notify: Callable[[str], None]) -> Checkpoint | None:
+        """The newest checkpoint that can be read; ``None`` if there is none at all.
+
+        Args:
+            notify: told of those that cannot.
+
+        Raises:
+            ValueError: there are some, and all are damaged.
+        """
+        for unfinished in self.checkpoint_folder.glob(".step-*.part"):
+            unfinished.unlink(missing_ok=True)  # what a killed process was writing
+        problem = None
+        for _, path in reversed(self.checkpoints()):
+            try:
+                return checkpoint.read(path)
+            except ValueError as error:
+                problem = error
+                notify(f"{error}; trying the one before")
+        if problem is not None:
+            raise ValueError(f"no checkpoint in {self.checkpoint_folder} can be read: {problem}")
+        return None

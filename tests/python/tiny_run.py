@@ -1,0 +1,66 @@
+"""A run so small that it takes a second: data, configuration, and what comparisons need."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import byteloom as bl
+from byteloom import config
+from byteloom.training.config import RunConfig, resolve
+
+END = "<|endoftext|>"
+#: Figures of metrics.jsonl that depend on the clock.
+TIMING = {"seconds", "tokens_per_second"}
+
+
+def make_data(folder: Path) -> bl.Tokenizer:
+    """Writes tokenizer.json (bytes and one special token), train.npy and valid.npy."""
+    tokenizer = bl.Tokenizer({i: bytes([i]) for i in range(256)}, [], [END])
+    tokenizer.save(folder / "tokenizer.json")
+    text = "".join(f"def f{i}(x):\n    return x + {i * i}\n{END}" for i in range(400))
+    ids = np.array(tokenizer.encode(text), dtype=np.uint16)
+    np.save(folder / "train.npy", ids[:-1500])
+    np.save(folder / "valid.npy", ids[-1500:])
+    return tokenizer
+
+
+def tables(folder: Path, **over: dict[str, Any]) -> dict[str, Any]:
+    """The configuration as TOML would give it."""
+    base: dict[str, Any] = {
+        "data": {name: str(folder / f"{name}.npy") for name in ("train", "valid")}
+        | {"tokenizer": str(folder / "tokenizer.json")},
+        "model": {"d_model": 32, "num_layers": 1, "num_heads": 2, "context_length": 16},
+        "training": {
+            "steps": 12,
+            "batch_size": 4,
+            "eval_interval": 4,
+            "eval_batches": 2,
+            "checkpoint_interval": 5,
+            "device": "cpu",
+            "num_threads": 1,
+        },
+        "logging": {"interval": 2, "sample_tokens": 5},
+    }
+    return config.merge(base, over)
+
+
+def make_config(folder: Path, **over: dict[str, Any]) -> RunConfig:
+    """The configuration, resolved."""
+    return resolve(tables(folder, **over))
+
+
+def write_toml(folder: Path, **over: dict[str, Any]) -> Path:
+    """The configuration, as a file."""
+    path = folder / "config.toml"
+    path.write_text(config.tomli_w.dumps(tables(folder, **over)))
+    return path
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The lines of metrics.jsonl, without what depends on the clock."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in TIMING} for line in lines]

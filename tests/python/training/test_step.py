@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_run import make_config, make_data
+
+from byteloom.training.state import Run, build
+from byteloom.training.step import train_step
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make_data(tmp_path)
+    return tmp_path
+
+
+def make(folder: Path, **training: Any) -> Run:
+    return build(make_config(folder, training=training))
+
+
+def test_the_loss_goes_down_on_one_batch(folder: Path) -> None:
+    run = make(folder, steps=60)
+    batch = run.batches.batch_at(0)
+    losses = [train_step(run, [batch]).loss.item() for _ in range(60)]
+    assert run.step == 60 and losses[-1] < 0.7 * losses[0]
+
+
+def test_the_loss_is_torchs_cross_entropy(folder: Path) -> None:
+    run = make(folder)
+    inputs, targets = run.batches.batch_at(0)
+    expected = torch.nn.functional.cross_entropy(run.model(inputs).flatten(0, 1), targets.flatten())
+    assert torch.allclose(train_step(run, [(inputs, targets)]).loss, expected)
+
+
+def gradients_of_steps(run: Run) -> list[torch.Tensor]:
+    """Fills up with the whole gradient as the optimizer sees it, step by step."""
+    seen: list[torch.Tensor] = []
+
+    def look(*_: Any) -> None:
+        seen.append(torch.cat([p.grad.flatten() for p in run.model.parameters()]))  # type: ignore[union-attr]
+
+    run.optimizer.register_step_pre_hook(look)
+    return seen
+
+
+def test_accumulation_equals_the_large_batch(folder: Path) -> None:
+    whole, parts = make(folder, batch_size=12), make(folder, batch_size=4, accumulation=3)
+    assert whole.tokens_per_step == parts.tokens_per_step == 12 * 16
+    seen, seen_in_parts = gradients_of_steps(whole), gradients_of_steps(parts)
+    for step in range(3):
+        a = train_step(whole, [whole.batches.batch_at(step)])
+        b = train_step(parts, [parts.batches.batch_at(3 * step + i) for i in range(3)])
+        assert torch.allclose(a.loss, b.loss) and torch.allclose(a.grad_norm, b.grad_norm)
+        assert torch.allclose(seen[step], seen_in_parts[step], atol=1e-5)
+
+
+def test_the_gradient_is_measured_then_clipped(folder: Path) -> None:
+    run = make(folder, gradient_clip=0.01)
+    seen = gradients_of_steps(run)
+    norm = train_step(run, [run.batches.batch_at(0)]).grad_norm.item()
+    assert norm > 0.1
+    assert seen[0].norm().item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_clipping_can_be_off(folder: Path) -> None:
+    run = make(folder, gradient_clip="none")
+    seen = gradients_of_steps(run)
+    norm = train_step(run, [run.batches.batch_at(0)]).grad_norm.item()
+    assert seen[0].norm().item() == pytest.approx(norm, rel=1e-5)
+
+
+def test_the_schedule_sets_every_groups_rate(folder: Path) -> None:
+    run = make(folder)
+    run.schedule = lambda step: 0.5 + step
+    for step in range(3):
+        assert train_step(run, [run.batches.batch_at(step)]).learning_rate == 0.5 + step
+        assert {group["lr"] for group in run.optimizer.param_groups} == {0.5 + step}
+
+
+def test_what_submodules_add_reaches_the_gradient_but_not_the_loss(folder: Path) -> None:
+    plain, taxed = make(folder), make(folder)
+    parameter = next(taxed.model.parameters())
+    taxed.model.penalty = lambda: 100.0 * parameter.square().sum()  # type: ignore[method-assign]
+    a, b = (train_step(run, [run.batches.batch_at(0)]) for run in (plain, taxed))
+    assert torch.equal(a.loss, b.loss) and b.grad_norm > 10 * a.grad_norm
+
+
+def test_bf16_computes_in_bf16_and_keeps_fp32_weights(folder: Path) -> None:
+    run, full, seen = make(folder, dtype="bf16"), make(folder), []
+    forward = run.forward
+
+    def spy(ids: torch.Tensor) -> torch.Tensor:
+        seen.append(forward(ids))
+        return seen[-1]
+
+    run.forward = spy
+    for step in range(3):
+        batch = run.batches.batch_at(step)
+        a, b = train_step(run, [batch]), train_step(full, [batch])
+        assert a.loss.dtype == torch.float32
+        assert a.loss.item() == pytest.approx(b.loss.item(), rel=0.02)
+    assert seen[0].dtype == torch.bfloat16
+    assert {p.dtype for p in run.model.parameters()} == {torch.float32}
