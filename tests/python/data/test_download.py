@@ -226,6 +226,15 @@ def test_a_part_file_of_somebody_else_is_not_trusted(server: FlakyServer, target
     assert target.read_bytes() == CONTENT
 
 
+def test_a_part_file_that_is_too_long_is_not_trusted(server: FlakyServer, target: Path) -> None:
+    server.script = [Answer(cut_after=100_000)]
+    with pytest.raises(DownloadError):
+        download(server.url, target, patience=Patience(timeout=1, attempts=1))
+    target.with_name("text.txt.part").write_bytes(CONTENT + b"and more")
+    download(server.url, target, patience=HASTE)
+    assert target.read_bytes() == CONTENT
+
+
 def test_all_there_but_not_renamed(server: FlakyServer, target: Path) -> None:
     server.script = [Answer(cut_after=100_000)]
     with pytest.raises(DownloadError):
