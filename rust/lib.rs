@@ -12,14 +12,16 @@
 //!
 //! Everything works on bytes: text need not be valid UTF-8, and what is not round-trips.
 
+pub mod atomic;
 pub mod chunk;
 pub mod count;
 pub mod encode;
 pub mod error;
-pub mod files;
+//pub mod files;
 pub mod monitor;
 pub mod pretokenize;
 pub mod special;
+pub mod threads;
 pub mod train;
 pub mod vocab;
 

@@ -1,0 +1,87 @@
+//! Up to 15 bytes and their length in two machine words: compared and hashed at once.
+
+/// The longest pretoken that fits.
+pub const MAX_LEN: usize = 15;
+
+/// A packed pretoken: its bytes, zeros, and the length in the last byte. All zeros is no pretoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Key {
+    low: u64,
+    high: u64,
+}
+
+impl Key {
+    /// Packs a pretoken of 1 to 15 bytes; `None` for any other.
+    #[inline]
+    pub fn pack(bytes: &[u8]) -> Option<Self> {
+        let n = bytes.len();
+        let word = |at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk::<8>()?));
+        let half = |at: usize| Some(u64::from(u32::from_le_bytes(*bytes.get(at..)?.first_chunk::<4>()?)));
+        // Two loads that overlap in the middle do for any length of a range, without a loop.
+        let (low, high) = match n {
+            8..=MAX_LEN => (word(0)?, word(n - 8)?.checked_shr(8 * (16 - n as u32)).unwrap_or(0)),
+            4..=7 => (half(0)? | half(n - 4)? << (8 * (n - 4)), 0),
+            1..=3 => {
+                let middle = u64::from(bytes[n / 2]) << (8 * (n / 2));
+                (u64::from(bytes[0]) | middle | u64::from(bytes[n - 1]) << (8 * (n - 1)), 0)
+            }
+            _ => return None,
+        };
+        Some(Self { low, high: high | (n as u64) << 56 })
+    }
+
+    /// The bytes that were packed.
+    #[inline]
+    pub fn unpack(self) -> Unpacked {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.low.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.high.to_le_bytes());
+        Unpacked(bytes)
+    }
+
+    /// A hash whose low bits are as good as its high ones: a 128-bit product, folded.
+    #[inline]
+    pub fn hash(self) -> u64 {
+        let product = u128::from(self.low ^ 0x9e37_79b9_7f4a_7c15)
+            * u128::from(self.high ^ 0xd6e8_feb8_6659_fd93);
+        (product >> 64) as u64 ^ product as u64
+    }
+}
+
+/// A pretoken of up to 15 bytes, by value.
+pub struct Unpacked([u8; 16]);
+
+impl AsRef<[u8]> for Unpacked {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        &self.0[..usize::from(self.0[15]).min(MAX_LEN)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packs_and_unpacks_every_length() {
+        let bytes: Vec<u8> = (1..=20).map(|i| 255 - i).collect();
+        for n in 1..=MAX_LEN {
+            for start in 0..4 {
+                let pretoken = &bytes[start..start + n];
+                let key = Key::pack(pretoken).unwrap();
+                assert_eq!(key.unpack().as_ref(), pretoken);
+            }
+        }
+        assert_eq!(Key::pack(b""), None);
+        assert_eq!(Key::pack(&[7; 16]), None);
+    }
+
+    #[test]
+    fn zero_bytes_and_lengths_are_told_apart() {
+        let keys: Vec<_> = (1..=MAX_LEN).map(|n| Key::pack(&[0; MAX_LEN][..n]).unwrap()).collect();
+        for (i, a) in keys.iter().enumerate() {
+            assert!(keys[..i].iter().all(|b| a != b));
+            assert_ne!(*a, Key::default());
+        }
+    }
+}

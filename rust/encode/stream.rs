@@ -1,0 +1,270 @@
+//! Files -> one token file: pieces are encoded on all threads and written in the order of the text.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::{AllowedSpecial, Encoder, TokenId, Worker};
+use crate::atomic::write_atomic;
+use crate::chunk::{DEFAULT_PIECE_SIZE, Pieces};
+use crate::{Error, Monitor, Result, threads};
+
+/// Slots of a worker's cache: 8 MB.
+const FILE_CACHE: usize = 1 << 18;
+
+/// Encoded pieces that may wait for an earlier one, per thread.
+const AHEAD: usize = 2;
+
+/// How ids are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dtype {
+    /// Two bytes where the vocabulary fits, else four.
+    #[default]
+    Auto,
+    /// Two bytes.
+    U16,
+    /// Four bytes.
+    U32,
+}
+
+/// How files are encoded; threads and pieces do not change the ids.
+#[derive(Clone, Debug)]
+pub struct EncodeOptions {
+    /// How ids are stored.
+    pub dtype: Dtype,
+    /// Worker threads; `None` takes every processor that the process may use.
+    pub num_threads: Option<usize>,
+    /// Bytes read at a time.
+    pub piece_size: usize,
+}
+
+impl Default for EncodeOptions {
+    fn default() -> Self {
+        Self { dtype: Dtype::Auto, num_threads: None, piece_size: DEFAULT_PIECE_SIZE }
+    }
+}
+
+/// What encoding came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EncodeStats {
+    /// Ids written.
+    pub tokens: u64,
+    /// Bytes of text read.
+    pub bytes: u64,
+    /// How the ids are stored: `U16` or `U32`.
+    pub dtype: Dtype,
+}
+
+/// The file formats, by the name's ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    /// numpy's, one-dimensional.
+    Npy,
+    /// Ids and nothing else.
+    Raw,
+}
+
+impl Encoder {
+    /// Encodes files, in order, into one token file that appears when it is complete.
+    ///
+    /// # Errors
+    /// An ending other than `.npy` and `.bin`; two bytes asked of a vocabulary above 65,536; a file
+    /// that cannot be read or written; the monitor was cancelled.
+    pub fn encode_files(
+        &self,
+        inputs: &[PathBuf],
+        output: &Path,
+        options: &EncodeOptions,
+        monitor: &Monitor,
+    ) -> Result<EncodeStats> {
+        let format = Format::of(output)?;
+        let size = self.vocabulary().len() as u64;
+        match options.dtype {
+            Dtype::U16 if size > u16::LIMIT => Err(Error::invalid(format!(
+                "uint16 holds ids below 65,536, but the vocabulary has {size}; use uint32"
+            ))),
+            Dtype::U16 => self.encode_as::<u16>(inputs, output, format, options, monitor),
+            Dtype::Auto if size <= u16::LIMIT => {
+                self.encode_as::<u16>(inputs, output, format, options, monitor)
+            }
+            Dtype::Auto | Dtype::U32 => {
+                self.encode_as::<u32>(inputs, output, format, options, monitor)
+            }
+        }
+    }
+
+    fn encode_as<T: TokenId>(
+        &self,
+        inputs: &[PathBuf],
+        output: &Path,
+        format: Format,
+        options: &EncodeOptions,
+        monitor: &Monitor,
+    ) -> Result<EncodeStats> {
+        let threads = threads::resolve(options.num_threads)?;
+        let pieces =
+            Pieces::open(inputs, self.pretokenizer(), &self.special, options.piece_size)?;
+        monitor.start(pieces.total_bytes());
+        let width = size_of::<T>();
+        let mut totals = (0, 0);
+        let mut failure = None;
+        let written = write_atomic(output, |file| {
+            let begin = format.begin(file, width)?;
+            let queue = OrderedWriter::new(file, threads * AHEAD);
+            let bytes = threads::run(threads, |failed| {
+                self.encode_pieces::<T>(&pieces, &queue, output, monitor, failed)
+            });
+            match bytes {
+                Ok(bytes) => totals = (queue.written() / width as u64, bytes.iter().sum()),
+                // Any error makes `write_atomic` clean up; the one that counts is returned below.
+                Err(error) => {
+                    failure = Some(error);
+                    return Err(io::ErrorKind::Other.into());
+                }
+            }
+            format.end(file, begin, width, totals.0)
+        });
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        written?;
+        let dtype = if width == 2 { Dtype::U16 } else { Dtype::U32 };
+        Ok(EncodeStats { tokens: totals.0, bytes: totals.1, dtype })
+    }
+
+    /// One worker: piece after piece, until there are no more. Returns the bytes it has read.
+    fn encode_pieces<T: TokenId>(
+        &self,
+        pieces: &Pieces,
+        queue: &OrderedWriter<'_>,
+        output: &Path,
+        monitor: &Monitor,
+        failed: &dyn Fn() -> bool,
+    ) -> Result<u64> {
+        let mut worker = Worker::new(FILE_CACHE);
+        let (mut piece, mut ids) = (Vec::new(), Vec::<T>::new());
+        let mut bytes = 0;
+        while !failed()
+            && let Some(index) = pieces.next(&mut piece)?
+        {
+            ids.clear();
+            self.encode_with(&mut worker, &piece, &AllowedSpecial::All, monitor, &mut ids)?;
+            let mut block = queue.spare();
+            block.reserve(ids.len() * size_of::<T>());
+            ids.iter().for_each(|id| id.write_to(&mut block));
+            let stop = || failed() || monitor.check().is_err();
+            queue.put(index, block, &stop).map_err(|e| Error::io(output, "cannot write", &e))?;
+            bytes += piece.len() as u64;
+            monitor.advance(piece.len() as u64);
+        }
+        monitor.check()?;
+        Ok(bytes)
+    }
+}
+
+/// Takes blocks in any order and writes them in theirs, with only so many waiting.
+struct OrderedWriter<'f> {
+    state: Mutex<WriterState<'f>>,
+    moved: Condvar,
+    ahead: usize,
+}
+
+struct WriterState<'f> {
+    file: &'f File,
+    next: usize,
+    waiting: BTreeMap<usize, Vec<u8>>,
+    spare: Vec<Vec<u8>>,
+    written: u64,
+}
+
+impl<'f> OrderedWriter<'f> {
+    fn new(file: &'f File, ahead: usize) -> Self {
+        let state =
+            WriterState { file, next: 0, waiting: BTreeMap::new(), spare: Vec::new(), written: 0 };
+        Self { state: Mutex::new(state), moved: Condvar::new(), ahead }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, WriterState<'f>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An empty block, used before if there is one.
+    fn spare(&self) -> Vec<u8> {
+        self.lock().spare.pop().unwrap_or_default()
+    }
+
+    /// Hands over block `index`; waits while it is too far ahead, unless `stop` says to give up.
+    fn put(&self, index: usize, block: Vec<u8>, stop: &dyn Fn() -> bool) -> io::Result<()> {
+        let mut state = self.lock();
+        while index >= state.next + self.ahead && !stop() {
+            let patience = Duration::from_millis(50);
+            let woken = self.moved.wait_timeout(state, patience);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.waiting.insert(index, block);
+        let next = state.next;
+        if index == next {
+            while let Some(mut block) = {
+                let next = state.next;
+                state.waiting.remove(&next)
+            } {
+                state.file.write_all(&block)?;
+                state.written += block.len() as u64;
+                state.next += 1;
+                block.clear();
+                state.spare.push(block);
+            }
+            self.moved.notify_all();
+        }
+        Ok(())
+    }
+
+    fn written(&self) -> u64 {
+        self.lock().written
+    }
+}
+
+impl Format {
+    fn of(output: &Path) -> Result<Self> {
+        match output.extension().and_then(|extension| extension.to_str()) {
+            Some("npy") => Ok(Self::Npy),
+            Some("bin") => Ok(Self::Raw),
+            _ => Err(Error::invalid(format!(
+                "{}: a token file's name ends in .npy (numpy) or .bin (raw ids)",
+                output.display()
+            ))),
+        }
+    }
+
+    /// Leaves room for the header; returns where it goes.
+    fn begin(self, mut file: &File, width: usize) -> io::Result<u64> {
+        let begin = file.stream_position()?;
+        if self == Self::Npy {
+            file.write_all(&npy_header(width, 0))?;
+        }
+        Ok(begin)
+    }
+
+    /// Writes the header, now that the number of ids is known.
+    fn end(self, mut file: &File, begin: u64, width: usize, ids: u64) -> io::Result<()> {
+        if self == Self::Npy {
+            file.seek(SeekFrom::Start(begin))?;
+            file.write_all(&npy_header(width, ids))?;
+        }
+        Ok(())
+    }
+}
+
+/// The header of a one-dimensional `.npy` file, format version 1.0: always 128 bytes.
+fn npy_header(width: usize, ids: u64) -> [u8; 128] {
+    let text = format!("{{'descr': '<u{width}', 'fortran_order': False, 'shape': ({ids},), }}");
+    let mut header = [b' '; 128];
+    header[..8].copy_from_slice(b"\x93NUMPY\x01\x00");
+    header[8..10].copy_from_slice(&118u16.to_le_bytes());
+    header[10..10 + text.len()].copy_from_slice(text.as_bytes());
+    header[127] = b'\n';
+    header
+}
