@@ -1,0 +1,333 @@
+"""What both benchmarks share: fresh processes on the same cores, the median, a table.
+
+A benchmark is a table of contestants, each a function that does the job in a process of its own
+and returns what it measured; the parent process starts them in turns, so that whatever else the
+machine does meets all alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from byteloom.data.sources import write_stdlib
+
+END_OF_TEXT = "<|endoftext|>"
+OURS = "byteloom"
+#: Flags of /proc/cpuinfo that decide which code of a text engine runs.
+_SIMD = ("sse4_2", "avx", "avx2", "bmi2", "avx512f", "avx512bw", "avx512vbmi", "asimd", "sve")
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A library that can do the job."""
+
+    name: str
+    package: str
+    job: Callable[[argparse.Namespace], dict[str, Any]]
+    """Does the work and returns ``seconds`` and whatever else it found; runs in a worker."""
+
+    @property
+    def installed(self) -> bool:
+        """Whether it can be imported here."""
+        return importlib.util.find_spec(self.package) is not None
+
+    @property
+    def version(self) -> str:
+        """Of the package, if it says."""
+        try:
+            return importlib.metadata.version(self.package)
+        except importlib.metadata.PackageNotFoundError:
+            return "?"
+
+
+@dataclass
+class Result:
+    """All runs of one contestant."""
+
+    contestant: Contestant
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    failure: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """The median."""
+        return statistics.median(run["seconds"] for run in self.runs)
+
+    @property
+    def peak(self) -> float:
+        """The median of the peak resident set, in bytes."""
+        return statistics.median(run["peak"] for run in self.runs)
+
+
+def parser_for(description: str, peers: Sequence[str]) -> argparse.ArgumentParser:
+    """The options that both benchmarks have."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "text", nargs="?", type=Path, help="any UTF-8 text; default: Python's own source"
+    )
+    parser.add_argument("--vocab-size", type=int, default=32_000, metavar="N")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="and cores, for each")
+    parser.add_argument("--repeat", type=int, default=3, metavar="N", help="of whose runs: median")
+    parser.add_argument(
+        "--peers", default=",".join(peers), metavar="A,B", help="whom to compare with"
+    )
+    parser.add_argument("--json", action="store_true", help="print all runs as JSON")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    return parser
+
+
+def parse(parser: argparse.ArgumentParser, known: Sequence[str]) -> argparse.Namespace:
+    """Parses the command line; makes the default text if none is given."""
+    args = parser.parse_args()
+    args.peers = [name for name in args.peers.split(",") if name]
+    for name in args.peers:
+        if name not in known:
+            parser.error(f"--peers {name}: there are {', '.join(known)}")
+    if args.threads < 1 or args.repeat < 1:
+        parser.error("--threads and --repeat must be at least 1")
+    if args.threads > len(available_cores()):
+        parser.error(f"--threads {args.threads}: {len(available_cores())} core(s) are available")
+    if args.text is None:
+        args.text = write_stdlib(Path("data", "stdlib"))[0].path
+    if not args.text.is_file() or not args.text.stat().st_size:
+        parser.error(f"{args.text}: no such file, or an empty one")
+    return args
+
+
+# -- in the worker ---------------------------------------------------------------------------------
+
+
+def available_cores() -> list[int]:
+    """Numbers of the cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def peak_bytes() -> int:
+    """The most memory this process ever held."""
+    try:
+        # Not ru_maxrss, which on Linux begins with what the parent held.
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        if found:
+            return int(found[1]) * 1024
+    except OSError:
+        pass
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def timed(work: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
+    """Does the work; what it took in wall time, CPU time and memory."""
+    cpu, begin = time.process_time(), time.perf_counter()
+    result = work()
+    return result, {
+        "seconds": time.perf_counter() - begin,
+        "cpu_seconds": time.process_time() - cpu,
+        "peak": peak_bytes(),
+    }
+
+
+def read(path: Path) -> str:
+    """The text as the peers need it, every character as it is in the file."""
+    return path.read_bytes().decode()
+
+
+def documents(text: str, *, keep_end: bool) -> list[str]:
+    """The text in pieces that a library can share out to threads; no pretoken crosses a cut.
+
+    Args:
+        text: documents, ended by the special token.
+        keep_end: whether the special token stays at a document's end, or is left out.
+    """
+    parts = text.split(END_OF_TEXT)
+    if keep_end:
+        parts = [part + END_OF_TEXT for part in parts[:-1]] + parts[-1:]
+    return [piece for part in parts if part for piece in _cut(part, 1 << 20)]
+
+
+def _cut(document: str, size: int) -> Iterator[str]:
+    """Cuts what is longer before a space between two words: exact for GPT-2's pattern."""
+    safe = re.compile(r"(?<=[A-Za-z0-9])(?= [A-Za-z])")
+    start = 0
+    while len(document) - start > size and (found := safe.search(document, start + size)):
+        yield document[start : found.start()]
+        start = found.start()
+    yield document[start:]
+
+
+def run_worker(args: argparse.Namespace, contestants: Sequence[Contestant]) -> None:
+    """The worker's whole life: pin, work, report."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, available_cores()[: args.threads])
+    (chosen,) = (one for one in contestants if one.name == args.worker)
+    print(json.dumps(chosen.job(args)))
+
+
+# -- in the parent ---------------------------------------------------------------------------------
+
+
+def start_worker(
+    script: Path, args: argparse.Namespace, name: str, folder: Path, *extra: str
+) -> dict[str, Any]:
+    """Runs one contestant once.
+
+    Raises:
+        RuntimeError: it failed; the message is the last line that it wrote.
+    """
+    environment = {
+        "RAYON_NUM_THREADS": str(args.threads),
+        "TOKENIZERS_PARALLELISM": "true" if args.threads > 1 else "false",
+        "OMP_NUM_THREADS": str(args.threads),
+    }
+    options = ["--worker", name, "--folder", str(folder), "--threads", str(args.threads)]
+    command = [sys.executable, str(script), str(args.text), "--vocab-size", str(args.vocab_size)]
+    done = subprocess.run(
+        [*command, *options, *extra],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise RuntimeError(lines[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def race(
+    script: Path,
+    args: argparse.Namespace,
+    contestants: Sequence[Contestant],
+    folder: Path,
+    *extra: str,
+) -> list[Result]:
+    """Runs all of them in turns, each time in another order."""
+    chosen = [one for one in contestants if one.name in (OURS, *args.peers)]
+    results = [Result(one, failure="" if one.installed else "not installed") for one in chosen]
+    with args.text.open("rb") as file:  # into the page cache, for all alike
+        while file.read(1 << 24):
+            pass
+    for turn in range(args.repeat):
+        for result in results[:: -1 if turn % 2 else 1]:
+            if result.failure:
+                continue
+            name = result.contestant.name
+            print(f"run {turn + 1} of {args.repeat}: {name} ...", file=sys.stderr, flush=True)
+            try:
+                result.runs.append(start_worker(script, args, name, folder, *extra))
+            except RuntimeError as error:
+                result.failure = str(error)
+    return results
+
+
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder for what the workers hand over."""
+    return tempfile.TemporaryDirectory(prefix="byteloom-bench-")
+
+
+def report(
+    title: str, args: argparse.Namespace, results: Sequence[Result], notes: Sequence[str]
+) -> None:
+    """Prints the table and what is needed to understand it, or everything as JSON."""
+    size = args.text.stat().st_size
+    if args.json:
+        rows = [
+            {
+                "name": one.contestant.name,
+                "version": one.contestant.version if one.contestant.installed else None,
+                "failure": one.failure or None,
+                "runs": one.runs,
+            }
+            for one in results
+        ]
+        figures = {"title": title, "text": str(args.text), "bytes": size, "results": rows}
+        print(json.dumps(figures | {"notes": list(notes), "machine": machine(args)}, indent=2))
+        return
+    print(f"### {title}\n")
+    print(
+        f"{args.text.name}, {size / 1e6:,.1f} MB; {args.threads} thread(s) for each; "
+        f"median of {args.repeat} run(s) in turns, each in a fresh process\n"
+    )
+    ours = next((one.seconds for one in results if one.contestant.name == OURS and one.runs), None)
+    rows = [["library", "seconds", "fastest to slowest", "MB/s", "peak RSS, MB", "byteloom is"]]
+    rows += [_row(one, size, ours) for one in results]
+    print(table(rows))
+    print()
+    for note in notes:
+        print(f"- {note}")
+    for key, value in machine(args).items():
+        print(f"- {key}: {value}")
+
+
+def _row(result: Result, size: int, ours: float | None) -> list[str]:
+    name = result.contestant.name
+    if result.failure:
+        return [name, result.failure.replace("|", "/")[:60], "", "", "", ""]
+    seconds = [run["seconds"] for run in result.runs]
+    ratio = f"{result.seconds / ours:.1f} times as fast" if ours and name != OURS else ""
+    return [
+        f"{name} {result.contestant.version}",
+        f"{result.seconds:.2f}",
+        f"{min(seconds):.2f} - {max(seconds):.2f}",
+        f"{size / 1e6 / result.seconds:,.1f}",
+        f"{result.peak / 1e6:,.0f}",
+        ratio,
+    ]
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Markdown whose columns also line up as plain text."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+
+    def line(cells: Sequence[str]) -> str:
+        rest = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
+        return f"| {' | '.join([cells[0].ljust(widths[0]), *rest])} |"
+
+    return "\n".join([line(rows[0]), line(rule), *map(line, rows[1:])])
+
+
+def machine(args: argparse.Namespace) -> dict[str, str]:
+    """Where and when this was measured."""
+    model, flags = platform.processor() or platform.machine(), ""
+    try:
+        info = Path("/proc/cpuinfo").read_text()
+        named = re.search(r"model name\s*:\s*(.+)", info)
+        model = named[1] if named else model
+        listed = re.search(r"(?:flags|Features)\s*:\s*(.+)", info)
+        have = set(listed[1].split()) if listed else set()
+        flags = " ".join(flag for flag in _SIMD if flag in have)
+    except OSError:
+        if sys.platform == "darwin":
+            command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            model = done.stdout.strip() or model
+    cores = available_cores()
+    pinned = f"pinned to {cores[: args.threads]} of {cores}"
+    return {
+        "processor": f"{model}, {pinned if hasattr(os, 'sched_setaffinity') else 'not pinned'}",
+        "SIMD": flags or "unknown",
+        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "date": time.strftime("%Y-%m-%d"),
+    }

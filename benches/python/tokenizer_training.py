@@ -1,0 +1,143 @@
+"""Training a BPE tokenizer: text file -> merges, byteloom beside its peers.
+
+Everyone splits by GPT-2's pattern and learns as many merges from the same bytes. The peers get the
+text as a list of documents; reading and cutting it counts, as reading does for byteloom. Before
+the race the merges are compared: Hugging Face's with ours under its rule for ties.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from harness import (
+    END_OF_TEXT,
+    OURS,
+    Contestant,
+    documents,
+    parse,
+    parser_for,
+    race,
+    read,
+    report,
+    run_worker,
+    scratch,
+    start_worker,
+    timed,
+)
+
+GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+
+
+def hand_over(
+    args: argparse.Namespace, merged: list[bytes], figures: dict[str, Any]
+) -> dict[str, Any]:
+    """Leaves the new tokens, in order, for the comparison."""
+    path = args.folder / f"{args.worker}{'-' + args.tie_break if args.tie_break else ''}.json"
+    path.write_text(json.dumps([token.hex() for token in merged]))
+    return figures | {"merges": len(merged)}
+
+
+def byteloom(args: argparse.Namespace) -> dict[str, Any]:
+    import byteloom as bl
+
+    tokenizer, figures = timed(
+        lambda: bl.train_bpe(
+            args.text,
+            args.vocab_size,
+            special_tokens=[END_OF_TEXT],
+            tie_break=args.tie_break or "bytes",
+            num_threads=args.threads,
+        )
+    )
+    return hand_over(args, [left + right for left, right in tokenizer.merges], figures)
+
+
+def huggingface(args: argparse.Namespace) -> dict[str, Any]:
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    import byteloom as bl
+
+    def train() -> Tokenizer:
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        trainer = trainers.BpeTrainer(
+            vocab_size=args.vocab_size,
+            special_tokens=[END_OF_TEXT],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        texts = documents(read(args.text), keep_end=False)
+        tokenizer.train_from_iterator(texts, trainer)
+        return tokenizer
+
+    tokenizer, figures = timed(train)
+    merges = bl.Tokenizer.from_huggingface(tokenizer).merges
+    return hand_over(args, [left + right for left, right in merges], figures)
+
+
+def rustbpe(args: argparse.Namespace) -> dict[str, Any]:
+    import rustbpe as library
+
+    def train() -> Any:
+        tokenizer = library.Tokenizer()
+        texts = iter(documents(read(args.text), keep_end=False))
+        # It knows no special tokens: its vocabulary is the 256 bytes and the merges.
+        tokenizer.train_from_iterator(texts, args.vocab_size - 1, pattern=GPT2_PATTERN)
+        return tokenizer
+
+    tokenizer, figures = timed(train)
+    ranks = sorted((rank, bytes(token)) for token, rank in tokenizer.get_mergeable_ranks())
+    return hand_over(args, [token for rank, token in ranks if rank >= 256], figures)
+
+
+CONTESTANTS = (
+    Contestant(OURS, "byteloom", byteloom),
+    Contestant("tokenizers", "tokenizers", huggingface),
+    Contestant("rustbpe", "rustbpe", rustbpe),
+)
+
+
+def compare(ours: Path, theirs: Path) -> str:
+    """How far two lists of new tokens agree, in words."""
+    left, right = (json.loads(path.read_text()) for path in (ours, theirs))
+    if left == right:
+        return f"all {len(left):,} merges are equal"
+    same = next(
+        (i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b),
+        min(len(left), len(right)),
+    )
+    common = len(set(left) & set(right)) / max(len(left), len(right), 1)
+    return f"the first {same:,} merges are equal, {common:.1%} of the tokens are in common"
+
+
+def main() -> int:
+    peers = [one.name for one in CONTESTANTS if one.name != OURS]
+    parser = parser_for(__doc__.splitlines()[0], peers)
+    parser.add_argument("--tie-break", default="", help=argparse.SUPPRESS)
+    args = parse(parser, peers)
+    if args.worker:
+        run_worker(args, CONTESTANTS)
+        return 0
+    script = Path(__file__).resolve()
+    with scratch() as name:
+        folder = Path(name)
+        results = race(script, args, CONTESTANTS, folder)
+        notes = []
+        for result in results:
+            peer = result.contestant.name
+            if result.failure or peer == OURS:
+                continue
+            start_worker(script, args, OURS, folder, "--tie-break", "huggingface")
+            ours = folder / f"{OURS}-huggingface.json"
+            said = compare(ours, folder / f"{peer}.json")
+            notes.append(f"against {peer}, with ties to the smallest pair of ids: {said}")
+    report(f"Training a tokenizer of {args.vocab_size:,} tokens", args, results, notes)
+    return 1 if results[0].failure else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
