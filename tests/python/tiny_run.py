@@ -53,9 +53,9 @@ def make_config(folder: Path, **over: dict[str, Any]) -> RunConfig:
     return resolve(tables(folder, **over))
 
 
-def write_toml(folder: Path, **over: dict[str, Any]) -> Path:
+def write_toml(folder: Path, name: str = "config.toml", **over: dict[str, Any]) -> Path:
     """The configuration, as a file."""
-    path = folder / "config.toml"
+    path = folder / name
     path.write_text(config.tomli_w.dumps(tables(folder, **over)))
     return path
 

@@ -15,7 +15,6 @@ from byteloom.cli.common import (
     FAILED,
     INTERRUPTED,
     WRONG_USAGE,
-    HelpFormatter,
     execute,
     peak_megabytes,
     say,
@@ -51,7 +50,11 @@ a configuration can be as short as:
 def build_parser() -> argparse.ArgumentParser:
     """The command's own arguments, without the configuration's keys."""
     parser = argparse.ArgumentParser(
-        "train-lm", description=DESCRIPTION, formatter_class=HelpFormatter, allow_abbrev=False
+        "train-lm",
+        usage="train-lm CONFIG.toml [--KEY VALUE ...] -o RUN\n       train-lm --resume RUN",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,  # the keys tell their defaults
+        allow_abbrev=False,
     )
     parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG.toml", help="the run to do")
     parser.add_argument(

@@ -68,9 +68,15 @@ class RunFolder:
         folder = cls(path)
         if not folder.path.exists():
             raise FileNotFoundError(f"no run folder {folder.path}")
-        if not folder.config_file.exists():
-            raise FileNotFoundError(f"{folder.path} is no run: it has no config.toml")
+        if not folder.is_run():
+            raise FileNotFoundError(
+                f"{folder.path} is no run: it lacks config.toml or the folder checkpoints"
+            )
         return folder
+
+    def is_run(self) -> bool:
+        """Whether a run began here."""
+        return self.config_file.exists() and self.checkpoint_folder.is_dir()
 
     def refuse_existing(self) -> None:
         """Makes sure that a new run can begin here.
@@ -78,7 +84,7 @@ class RunFolder:
         Raises:
             ValueError: a run is here, and what to do about it; or something else is.
         """
-        if self.config_file.exists():
+        if self.is_run():
             steps, found = self.load_config().training.steps, self.checkpoints()
             done = found[-1][0] if found else 0
             if done >= steps:

@@ -67,7 +67,7 @@ def test_a_folder_that_a_crash_left_half_made_can_be_made_again(folder: Path) ->
 def test_what_is_no_run_is_named(folder: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no run folder .*nowhere"):
         RunFolder.open(folder / "nowhere")
-    with pytest.raises(FileNotFoundError, match=r"is no run: it has no config\.toml"):
+    with pytest.raises(FileNotFoundError, match=r"is no run: it lacks config\.toml"):
         RunFolder.open(folder)
 
 

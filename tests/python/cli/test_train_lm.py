@@ -1,0 +1,269 @@
+"""``train-lm``: what it makes, says and refuses; killed for real and resumed to the same bits."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_run import make_data, read_metrics, write_toml
+
+from byteloom import checkpoint
+from byteloom.cli.train_lm import main
+
+COMMAND = [sys.executable, "-m", "byteloom.cli.main", "train-lm"]
+#: Long enough to be killed at many places, with all that makes resuming hard.
+LONG = {"training": {"steps": 400, "accumulation": 2, "eval_interval": 50,
+                     "checkpoint_interval": 20, "keep_checkpoints": 3}}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("train-lm")
+    make_data(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def toml(folder: Path) -> Path:
+    return write_toml(folder)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 1) -> str:
+    """What the command says when it refuses."""
+    capsys.readouterr()
+    assert main([*map(str, arguments)]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err
+
+
+# -- in this process ------------------------------------------------------------------------------
+
+
+def test_a_run_from_its_configuration(
+    toml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main([str(toml), "--model.d_model=64", "--training.steps", "6", "-o", str(run)]) == 0
+    captured = capsys.readouterr()
+    assert "validation loss" in captured.out and str(run / "sample.txt") in captured.out
+    assert "parameters on cpu, fp32" in captured.err and "step 4 of 6" in captured.err
+    assert {path.name for path in run.iterdir()} == {
+        "config.toml", "tokenizer.json", "metrics.jsonl", "checkpoints", "sample.txt",
+    }  # fmt: skip
+    assert "d_model = 64" in (run / "config.toml").read_text()
+    assert (run / "sample.txt").stat().st_size > 0
+    # Again: it is finished, and says so either way.
+    assert "is finished (6 steps): try" in refused(capsys, toml, "-o", run)
+    assert "is finished; nothing to do" in refused(capsys, "--resume", run, code=0)
+
+
+def test_the_run_folder_is_all_it_takes(
+    toml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """config.toml of a run starts the same run again."""
+    for name, source in (("one", toml), ("two", tmp_path / "one" / "config.toml")):
+        assert main([str(source), "--json", "-o", str(tmp_path / name)]) == 0
+        figures = json.loads(capsys.readouterr().out)
+        assert figures["steps"] == 12 and figures["tokens"] == 12 * 4 * 16
+        assert figures["valid_loss"] > 0
+    one, two = (tmp_path / n / "metrics.jsonl" for n in ("one", "two"))
+    assert read_metrics(one) == read_metrics(two)
+    assert (tmp_path / "one/sample.txt").read_bytes() == (tmp_path / "two/sample.txt").read_bytes()
+
+
+def test_bf16_and_ids_alone(folder: Path, tmp_path: Path) -> None:
+    toml = write_toml(tmp_path, data={n: str(folder / f"{n}.npy") for n in ("train", "valid")}
+                      | {"tokenizer": "none"})  # fmt: skip
+    run = tmp_path / "run"
+    assert main([str(toml), "--training.dtype=bf16", "-o", str(run)]) == 0
+    assert not (run / "sample.txt").exists() and not (run / "tokenizer.json").exists()
+
+
+def test_wrong_usage(toml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, toml, "--model.d_modle", "8", "-o", tmp_path / "r", code=2)
+    assert "no such key --model.d_modle; did you mean --model.d_model?" in said
+    for arguments in ([], [toml], ["-o", tmp_path], ["--resume", tmp_path, toml],
+                      ["--resume", tmp_path, "--model.d_model=3"]):  # fmt: skip
+        with pytest.raises(SystemExit) as caught:
+            main([*map(str, arguments)])
+        assert caught.value.code == 2
+        assert "--resume RUN" in capsys.readouterr().err
+
+
+def test_bad_input_is_named_and_leaves_nothing(
+    folder: Path, toml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    short = tmp_path / "short.npy"
+    np.save(short, np.zeros(16, dtype=np.uint16))
+    foreign = tmp_path / "foreign.npy"
+    np.save(foreign, np.full(100, 257, dtype=np.uint16))
+    for option, message in {
+        "--model.d_model=wide": "--model.d_model: must be a valid integer",
+        "--model.d_model=33": "model: ",
+        "--training.steps=0": "--training.steps: must be greater than or equal to 1, not '0'",
+        "--data.train=nowhere.npy": "no token file nowhere.npy",
+        "--data.tokenizer=nowhere.json": "nowhere.json",
+        f"--data.valid={short}": "short.npy has 16 ids: one window takes 17",
+        f"--data.valid={foreign}": "foreign.npy: id 257 at position 0",
+        "--model.vocab_size=300": "leave model.vocab_size out",
+        "--training.device=mps": "device mps: not available here",
+    }.items():
+        if option == "--training.device=mps" and torch.backends.mps.is_available():
+            continue
+        assert message in refused(capsys, toml, option, "-o", run)
+        assert not run.exists()
+    assert "no configuration file" in refused(capsys, tmp_path / "no.toml", "-o", run)
+    (tmp_path / "bad.toml").write_text("[model]\nd_model = '3'\nlayers = 3\n")
+    said = refused(capsys, tmp_path / "bad.toml", "-o", run)
+    assert "bad.toml: model.layers: no such key; did you mean model.num_layers?" in said
+    assert "bad.toml: model.d_model: must be a valid integer, not '3'" in said
+    assert "holds other files" in refused(capsys, toml, "-o", folder)
+    assert "no run folder" in refused(capsys, "--resume", tmp_path / "nowhere")
+    assert "it lacks config.toml" in refused(capsys, "--resume", folder)
+
+
+def test_wandb_that_is_missing_is_told_first(
+    toml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    said = refused(capsys, toml, "--logging.wandb.mode=offline", "-o", tmp_path / "run")
+    assert "pip install wandb" in said and not (tmp_path / "run").exists()
+
+
+def test_resuming_refuses_another_model_or_tokenizer(
+    toml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main([str(toml), "-o", str(run)]) == 0
+    text = (run / "config.toml").read_text()
+    (run / "config.toml").write_text(text.replace("steps = 12", "steps = 20"))
+    tokenizer = (run / "tokenizer.json").read_bytes()
+    (run / "tokenizer.json").unlink()
+    assert "is not the tokenizer" in refused(capsys, "--resume", run)
+    (run / "tokenizer.json").write_bytes(tokenizer)
+    assert main(["--resume", str(run)]) == 0  # more steps are welcome
+    (run / "config.toml").write_text(text.replace("steps = 12", "steps = 30").replace(
+        "num_layers = 1", "num_layers = 2"))  # fmt: skip
+    assert "of another model" in refused(capsys, "--resume", run)
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert caught.value.code == 0
+    assert "examples:" in text and "train-lm --resume RUN" in text
+    for key in ("--model.d_model INT", "--training.dtype fp32|bf16", "--logging.wandb.mode"):
+        assert key in text
+    assert "(default: None)" not in text
+
+
+# -- as a process ---------------------------------------------------------------------------------
+
+
+def test_without_torch_it_says_what_to_install(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['torch'] = None; from byteloom.cli.main import main; "
+    for arguments, status in (
+        (["train-lm", "c.toml", "-o", "r"], 1),
+        (["generate", "r"], 1),
+        (["eval", "r", "d.npy"], 1),
+        (["train-lm", "--help"], 0),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", f"{code}sys.exit(main({arguments!r}))"],
+            capture_output=True, text=True, check=False, cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == status, done.stderr
+        assert "Traceback" not in done.stderr
+        if status:
+            assert f"{arguments[0]} needs torch" in done.stderr
+            assert "pip install 'byteloom[train]'" in done.stderr
+        else:
+            assert "examples:" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def straight(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The long run that nothing interrupts."""
+    where = tmp_path_factory.mktemp("straight")
+    toml = write_toml(folder, "long.toml", **LONG)
+    assert main([str(toml), "-o", str(where / "run")]) == 0
+    return where / "run"
+
+
+def spawn(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, *map(str, arguments)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def wait_for_line(run: Path, process: subprocess.Popen[str]) -> None:
+    """Until the run has logged something, or is over."""
+    metrics = run / "metrics.jsonl"
+    while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
+        time.sleep(0.002)
+
+
+def assert_same(a: Path, b: Path) -> None:
+    newest = sorted((a / "checkpoints").iterdir())[-1].name
+    one, two = (checkpoint.read(run / "checkpoints" / newest) for run in (a, b))
+    assert all(torch.equal(one.model[name], two.model[name]) for name in one.model)
+    assert one.optimizer is not None and two.optimizer is not None
+    tensors = [list(tensors_of(c.optimizer)) for c in (one, two)]
+    assert len(tensors[0]) >= 2 * len(one.model)
+    assert all(torch.equal(x, y) for x, y in zip(*tensors, strict=True))
+    assert read_metrics(a / "metrics.jsonl") == read_metrics(b / "metrics.jsonl")
+    assert (a / "sample.txt").read_bytes() == (b / "sample.txt").read_bytes()
+
+
+def tensors_of(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from tensors_of(item)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_interrupted_for_real_it_resumes_to_the_same_bits(
+    folder: Path, straight: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    run = tmp_path / "run"
+    process = spawn(folder / "long.toml", "-o", run)
+    wait_for_line(run, process)
+    time.sleep(random.uniform(0, 0.2))
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    expected = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130, signal.SIGTERM: 0}
+    assert process.returncode == expected[number], said
+    assert not (run / "sample.txt").exists(), "it was not over"
+    if number != signal.SIGKILL:
+        assert f"{number.name}: stopped after step" in said
+        assert "continue with `train-lm --resume" in said
+        assert len(list((run / "checkpoints").glob("step-*"))) > 0
+    assert main(["--resume", str(run)]) == 0
+    assert_same(straight, run)
+    assert not [p for p in run.rglob(".*")], "nothing half-written is left"
+
+
+def test_the_metrics_reach_wandb_when_asked(
+    toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setitem(os.environ, "WANDB_SILENT", "true")
+    assert main([str(toml), "--logging.wandb.mode=offline", "-o", str(tmp_path / "run")]) == 0
+    files = list(tmp_path.glob("run/wandb/offline-run-*/run-*.wandb"))
+    assert len(files) == 1 and b"valid_loss" in files[0].read_bytes()
