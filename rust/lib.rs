@@ -17,7 +17,7 @@ pub mod chunk;
 pub mod count;
 pub mod encode;
 pub mod error;
-//pub mod files;
+pub mod files;
 pub mod monitor;
 pub mod pretokenize;
 pub mod special;

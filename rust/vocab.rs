@@ -80,7 +80,8 @@ impl Vocabulary {
             };
             let part = |part: &Bytes| {
                 let id = ids.get(part.as_slice()).copied();
-                let id = id.ok_or_else(|| wrong(format!("{} is not in the vocabulary", show(part))))?;
+                let id =
+                    id.ok_or_else(|| wrong(format!("{} is not in the vocabulary", show(part))))?;
                 if made[id as usize] {
                     return Ok(id);
                 }

@@ -115,11 +115,12 @@ impl CountsFile {
 }
 
 fn parse_header(header: &[u8]) -> Result<(String, Vec<String>), String> {
-    let header: Value =
-        serde_json::from_slice(header).map_err(|error| format!("the header is no JSON: {error}"))?;
+    let header: Value = serde_json::from_slice(header)
+        .map_err(|error| format!("the header is no JSON: {error}"))?;
     let pattern = header["pattern"].as_str().ok_or("the header has no pattern")?;
     let special = header["special_tokens"].as_array().ok_or("the header has no special_tokens")?;
-    let special = special.iter().map(|token| token.as_str().map(str::to_owned)).collect::<Option<_>>();
+    let special =
+        special.iter().map(|token| token.as_str().map(str::to_owned)).collect::<Option<_>>();
     Ok((pattern.to_owned(), special.ok_or("a special token in the header is no string")?))
 }
 

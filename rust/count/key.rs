@@ -16,7 +16,8 @@ impl Key {
     pub fn pack(bytes: &[u8]) -> Option<Self> {
         let n = bytes.len();
         let word = |at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk::<8>()?));
-        let half = |at: usize| Some(u64::from(u32::from_le_bytes(*bytes.get(at..)?.first_chunk::<4>()?)));
+        let half =
+            |at: usize| Some(u64::from(u32::from_le_bytes(*bytes.get(at..)?.first_chunk::<4>()?)));
         // Two loads that overlap in the middle do for any length of a range, without a loop.
         let (low, high) = match n {
             8..=MAX_LEN => (word(0)?, word(n - 8)?.checked_shr(8 * (16 - n as u32)).unwrap_or(0)),

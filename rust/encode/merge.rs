@@ -56,7 +56,8 @@ impl MergeTable {
     pub fn new(vocabulary: &Vocabulary) -> Self {
         let merges: Vec<_> = vocabulary.merge_ids().collect();
         let empty = Slot { left: NONE, right: NONE, rank: NONE, product: NONE };
-        let mut slots = vec![empty; (merges.len() * 2).next_power_of_two().max(2)].into_boxed_slice();
+        let mut slots =
+            vec![empty; (merges.len() * 2).next_power_of_two().max(2)].into_boxed_slice();
         let mask = slots.len() - 1;
         for (rank, (left, right, product)) in merges.into_iter().enumerate() {
             let mut at = hash(left, right) & mask;

@@ -9,6 +9,7 @@ mod stream;
 
 use std::sync::{Mutex, PoisonError};
 
+use crate::count::Counts;
 use crate::pretokenize::Pretokenizer;
 use crate::special::{Segment, SpecialTokens};
 use crate::vocab::Vocabulary;
@@ -169,16 +170,21 @@ impl Encoder {
         Ok(())
     }
 
-    /// How many ids a pretoken becomes.
-    #[must_use]
-    pub fn count_ids(&self, pretoken: &[u8], scratch: &mut Vec<u32>) -> usize {
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = idle().pop();
-        let mut worker = taken.unwrap_or_else(|| Worker::new(TEXT_CACHE));
-        scratch.clear();
-        worker.encode(&self.table, pretoken, scratch);
-        idle().push(worker);
-        scratch.len()
+    /// How many ids the counted pretokens become.
+    ///
+    /// # Errors
+    /// The monitor was cancelled.
+    pub fn count_tokens(&self, counts: &Counts, monitor: &Monitor) -> Result<u64> {
+        let mut scratch = Scratch::default();
+        let mut total = 0u64;
+        counts.for_each(|pretoken, count| {
+            if monitor.check().is_ok() {
+                let ids = self.table.merge(pretoken, &mut scratch).len() as u64;
+                total = total.saturating_add(ids.saturating_mul(count));
+            }
+        });
+        monitor.check()?;
+        Ok(total)
     }
 
     /// Appends the bytes that ids stand for.

@@ -105,8 +105,7 @@ impl Encoder {
         monitor: &Monitor,
     ) -> Result<EncodeStats> {
         let threads = threads::resolve(options.num_threads)?;
-        let pieces =
-            Pieces::open(inputs, self.pretokenizer(), &self.special, options.piece_size)?;
+        let pieces = Pieces::open(inputs, self.pretokenizer(), &self.special, options.piece_size)?;
         monitor.start(pieces.total_bytes());
         let width = size_of::<T>();
         let mut totals = (0, 0);

@@ -119,13 +119,15 @@ impl Classes {
 /// no surrogates, nothing above U+10FFFF).
 #[inline]
 fn decode(text: &[u8]) -> Option<(u32, usize)> {
-    let at = |i: usize| text.get(i).copied().filter(|b| b & 0xc0 == 0x80).map(|b| u32::from(b & 0x3f));
+    let at =
+        |i: usize| text.get(i).copied().filter(|b| b & 0xc0 == 0x80).map(|b| u32::from(b & 0x3f));
     let first = u32::from(text[0]);
     match text[0] {
         0xc2..=0xdf => Some(((first & 0x1f) << 6 | at(1)?, 2)),
         0xe0..=0xef => {
             let code_point = (first & 0x0f) << 12 | at(1)? << 6 | at(2)?;
-            (code_point >= 0x800 && !(0xd800..0xe000).contains(&code_point)).then_some((code_point, 3))
+            (code_point >= 0x800 && !(0xd800..0xe000).contains(&code_point))
+                .then_some((code_point, 3))
         }
         0xf0..=0xf4 => {
             let code_point = (first & 0x07) << 18 | at(1)? << 12 | at(2)? << 6 | at(3)?;

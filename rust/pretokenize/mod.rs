@@ -75,9 +75,9 @@ impl Pretokenizer {
     /// # Ok::<(), byteloom::Error>(())
     /// ```
     pub fn new(pattern: &str) -> Result<Self> {
-        let preset = PRESETS.iter().find(|preset| {
-            [preset.name, preset.pattern, preset.huggingface].contains(&pattern)
-        });
+        let preset = PRESETS
+            .iter()
+            .find(|preset| [preset.name, preset.pattern, preset.huggingface].contains(&pattern));
         let pattern = preset.map_or(pattern, |preset| preset.pattern);
         let engine = match preset {
             Some(preset) if preset.name == "gpt2" => Engine::Gpt2,

@@ -42,7 +42,8 @@ impl TokenOrder {
         let mut order = Self { rule, keys: Vec::new(), tokens: Vec::new() };
         (0..=255u8).for_each(|byte| order.push([byte].into()));
         if rule == TieBreak::HuggingFace {
-            let alphabet = (0..=255u8).filter(|&b| is_shown(b)).chain((0..=255).filter(|&b| !is_shown(b)));
+            let alphabet =
+                (0..=255u8).filter(|&b| is_shown(b)).chain((0..=255).filter(|&b| !is_shown(b)));
             alphabet.zip(0..).for_each(|(byte, rank)| order.keys[usize::from(byte)] = rank);
         }
         order
@@ -76,7 +77,9 @@ impl TokenOrder {
     #[inline]
     fn compare(&self, a: &Entry, b: &Entry) -> Ordering {
         a.count.cmp(&b.count).then_with(|| match self.rule {
-            TieBreak::Bytes => self.bytes(a.left, b.left).then_with(|| self.bytes(a.right, b.right)),
+            TieBreak::Bytes => {
+                self.bytes(a.left, b.left).then_with(|| self.bytes(a.right, b.right))
+            }
             TieBreak::HuggingFace => {
                 let key = |e: &Entry| (self.keys[e.left as usize], self.keys[e.right as usize]);
                 key(b).cmp(&key(a))
