@@ -189,27 +189,138 @@ def test_wrong_usage_of_the_scripts(arguments: list[str], message: str) -> None:
     assert message in done.stderr
 
 
-def test_a_machine_without_gnu_time(tmp_path: Path) -> None:
-    """A copy of the script looks for it where it is not."""
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """A copy of the scripts, far from any .venv, with stand-ins for the commands they call.
+
+    A stand-in writes down how it was called, makes its -o, and prints figures.
+    """
     for path in SCRIPTS.iterdir():
         if path.is_file():
             shutil.copy(path, tmp_path / path.name)
-    pipeline = tmp_path / "pipeline.sh"
-    text = pipeline.read_text()
-    assert "/usr/bin/time gtime" in text
-    pipeline.write_text(text.replace("/usr/bin/time gtime", "/nowhere/time"))
-    commands = tmp_path / "bin"
-    commands.mkdir()
-    (commands / "byteloom").write_text("#!/bin/sh\n")
-    (commands / "byteloom").chmod(0o755)
-    (tmp_path / "text.txt").write_text("text")
+    (tmp_path / "bin").mkdir()
+    figures = json.dumps({"bytes_per_token": 4.0, "bytes": 8, "text_bytes": 8, "loss": 2.5})
+    texts = {"train": "t.txt", "valid": "v.txt"}
+    files = json.dumps({"files": [{"role": k, "path": v} for k, v in texts.items()]})
+    for name in ("byteloom", "train-bpe", "train-lm"):
+        command = tmp_path / "bin" / name
+        command.write_text(
+            f"""#!/bin/bash
+            echo {name} "$@" >>"{tmp_path}/calls"
+            if [ "$1" = data ]; then echo '{files}'; exit; fi
+            if [ "$1" = generate ]; then echo "a sample"; exit; fi
+            if [ {name} = "$BREAK" ]; then [ {name} != train-lm ] || mkdir -p out/run; exit 1; fi
+            while [ $# -gt 1 ]; do
+                if [ "$1" = -o ]; then
+                    case $2 in */run) mkdir -p "$2" ;; *) touch "$2" ;; esac
+                fi
+                shift
+            done
+            echo '{figures}'
+            """
+        )
+        command.chmod(0o755)
+    # split_documents.py needs the package; where no .venv is, its Python is the one on the PATH.
+    (tmp_path / "bin" / "python3").symlink_to(sys.executable)
+    (tmp_path / "text.txt").write_text("a<|endoftext|>b<|endoftext|>")
+    return tmp_path
+
+
+def pipeline(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, list[str]]:
+    """Exit code, output, and the calls of the commands."""
+    (folder / "calls").write_text("")
     done = subprocess.run(
-        ["bash", tmp_path / "books.sh", tmp_path / "text.txt", "-o", tmp_path / "out"],
+        ["bash", *arguments],
+        cwd=folder,
         capture_output=True,
         text=True,
-        env={"PATH": f"{commands}:/usr/bin:/bin"},
+        env=os.environ
+        | {"PATH": f"{folder / 'bin'}:/usr/bin:/bin", "BREAK": "", "GNU_TIME": GNU_TIME}
+        | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        | environment,
         check=False,
     )
-    assert done.returncode == 1
-    assert "GNU time is missing: apt install time" in done.stderr
-    assert not (tmp_path / "out").exists()
+    calls = (folder / "calls").read_text().splitlines()
+    return done.returncode, done.stdout + done.stderr, calls
+
+
+needs_gnu_time = pytest.mark.skipif(not has_gnu_time(), reason="GNU time is not installed")
+
+
+@needs_gnu_time
+def test_the_pipeline_calls_everything_once(elsewhere: Path) -> None:
+    books = ["books.sh", "text.txt", "-o", "out", "--num-threads", "2"]
+    books += ["--", "--training.steps", "7"]
+    code, output, calls = pipeline(elsewhere, *books)
+    assert code == 0, output
+    assert [call.split(" -o ")[0] for call in calls[:4]] == [
+        "train-bpe out/train.txt --vocab-size 32000 --special-token <|endoftext|> --num-threads 2",
+        "byteloom encode out/tokenizer.json out/train.txt --num-threads 2",
+        "byteloom encode out/tokenizer.json out/valid.txt --num-threads 2",
+        f"train-lm {elsewhere}/books.toml --data.train out/train.npy --data.valid out/valid.npy "
+        "--data.tokenizer out/tokenizer.json --training.steps 7",
+    ]
+    assert calls[4] == "byteloom eval out/run out/valid.npy --json"
+    assert calls[5].startswith("byteloom generate out/run --prompt It was a dark night, and")
+    assert "a sample" in output
+    table = (elsewhere / "out" / "table.md").read_text()
+    assert table.count("\n") == 2 + 5
+    assert table in output
+    # A second time, only the sample is made anew, and the table is that of the first time.
+    code, output, calls = pipeline(elsewhere, *books)
+    assert code == 0, output
+    assert [call.split()[1] for call in calls] == ["generate"]
+    assert table in output
+
+
+@needs_gnu_time
+def test_the_pipeline_takes_a_download_without_a_text(elsewhere: Path) -> None:
+    code, output, calls = pipeline(elsewhere, "tinystories.sh", "-o", "out")
+    assert code == 0, output
+    assert calls[0] == "byteloom data tinystories --json"
+    assert calls[1].startswith("train-bpe t.txt --vocab-size 10000 ")
+    assert calls[3].startswith("byteloom encode out/tokenizer.json v.txt ")
+
+
+@needs_gnu_time
+def test_the_pipeline_refuses_to_mix_results(elsewhere: Path) -> None:
+    assert pipeline(elsewhere, "books.sh", "text.txt", "-o", "out")[0] == 0
+    code, output, calls = pipeline(
+        elsewhere, "books.sh", "text.txt", "-o", "out", "--vocab-size", "500"
+    )
+    assert code == 1
+    assert "out/tokenizer.json was made by another command" in output
+    assert calls == []
+
+
+@needs_gnu_time
+def test_the_pipeline_goes_on_after_a_failure(elsewhere: Path) -> None:
+    books = ["books.sh", "text.txt", "-o", "out"]
+    code, output, calls = pipeline(elsewhere, *books, BREAK="train-bpe")
+    assert code == 1
+    assert "tokenizer failed" in output
+    code, output, calls = pipeline(elsewhere, *books, BREAK="train-lm")
+    assert code == 1
+    assert "training failed" in output
+    assert calls[0].startswith("train-bpe")
+    code, output, calls = pipeline(elsewhere, *books)
+    assert code == 0, output
+    assert [call.split()[0] for call in calls] == ["train-lm", "byteloom", "byteloom"]
+    assert "--resume out/run" in calls[0]
+    assert "train the model (the part after its interruption)" in output
+    code, output, calls = pipeline(elsewhere, *books)
+    assert code == 0, output
+    assert len(calls) == 1
+
+
+def test_a_machine_without_gnu_time(elsewhere: Path) -> None:
+    """A copy of the script looks for it where it is not."""
+    script = elsewhere / "pipeline.sh"
+    text = script.read_text()
+    assert "/usr/bin/time gtime" in text
+    script.write_text(text.replace("/usr/bin/time gtime", "/nowhere/time"))
+    code, output, calls = pipeline(elsewhere, "books.sh", "text.txt", "-o", "out", GNU_TIME="")
+    assert code == 1
+    assert "GNU time is missing: apt install time" in output
+    assert calls == []
+    assert not (elsewhere / "out").exists()
