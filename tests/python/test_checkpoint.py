@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from byteloom import checkpoint
-from byteloom.checkpoint import Checkpoint
+from byteloom.checkpoint import Checkpoint, file
 
 OPTIMIZERS: list[Callable[..., torch.optim.Optimizer]] = [
     lambda p: torch.optim.AdamW(p, lr=1e-2, betas=(0.8, 0.9)),
@@ -225,7 +225,7 @@ def test_files_that_are_no_checkpoints_are_named(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 2)
+    monkeypatch.setattr(file, "FORMAT_VERSION", 2)
     checkpoint.save(*make(0), 1, tmp_path / "a.safetensors")
     monkeypatch.undo()
     with pytest.raises(ValueError, match=r"its format is 2, this byteloom .* reads up to 1"):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tomli_w
 
 import byteloom as bl
 from byteloom import config
@@ -56,7 +57,7 @@ def make_config(folder: Path, **over: dict[str, Any]) -> RunConfig:
 def write_toml(folder: Path, name: str = "config.toml", **over: dict[str, Any]) -> Path:
     """The configuration, as a file."""
     path = folder / name
-    path.write_text(config.tomli_w.dumps(tables(folder, **over)))
+    path.write_text(tomli_w.dumps(tables(folder, **over)))
     return path
 
 
