@@ -110,8 +110,8 @@ def compare(ours: Path, theirs: Path) -> str:
         (i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b),
         min(len(left), len(right)),
     )
-    common = len(set(left) & set(right)) / max(len(left), len(right), 1)
-    return f"the first {same:,} merges are equal, {common:.1%} of the tokens are in common"
+    common, most = len(set(left) & set(right)), max(len(left), len(right))
+    return f"the first {same:,} merges are equal, {common:,} of {most:,} tokens are in common"
 
 
 def main() -> int:
