@@ -1,0 +1,100 @@
+"""Prompt ids -> the ids that a model puts after them, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from byteloom.generation.sample import check_sampling, sample
+from byteloom.model import TransformerLM
+
+
+def generate_ids(
+    model: TransformerLM,
+    prompt: Sequence[int],
+    *,
+    max_new_tokens: int = 256,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    stop_ids: Collection[int] = (),
+    seed: int | None = None,
+    use_cache: bool = True,
+) -> Iterator[int]:
+    """Generates lazily: an id is there as soon as it is drawn.
+
+    When the context is full, the older half of what the model sees is forgotten and the newer half
+    read again from place 0; the text goes on.
+
+    Args:
+        model: is put into evaluation mode while it is asked, and back.
+        prompt: at least one id; of one longer than the context, the end is read.
+        max_new_tokens: at most so many.
+        temperature: as in :func:`byteloom.generation.sample`, like ``top_k`` and ``top_p``.
+        top_k: see there.
+        top_p: see there.
+        stop_ids: ends before the first of these.
+        seed: the same seed gives the same ids; ``None`` is chance.
+        use_cache: keep keys and values of what was read: the same ids, many times faster.
+
+    Raises:
+        ValueError: an empty prompt, ids that the model lacks, impossible settings.
+    """
+    check_sampling(temperature, top_k, top_p)
+    if not prompt:
+        raise ValueError("the prompt has no tokens: generation needs at least one to go on from")
+    if max_new_tokens < 0:
+        raise ValueError(f"max_new_tokens is {max_new_tokens}; it must be 0 or more")
+    reader = _Reader(model, prompt, use_cache)
+    chance = torch.Generator(reader.device)
+    chance.seed() if seed is None else chance.manual_seed(seed)
+
+    def ids() -> Iterator[int]:
+        for _ in range(max_new_tokens):
+            token = int(sample(reader.next_logits(), temperature, top_k, top_p, chance))
+            if token in stop_ids:
+                return
+            yield token
+            reader.append(token)
+
+    return ids()
+
+
+class _Reader:
+    """What the model sees: a window on the text that never outgrows the context."""
+
+    def __init__(self, model: TransformerLM, prompt: Sequence[int], use_cache: bool) -> None:
+        self.model = model
+        self.device = next(model.parameters()).device
+        self.context = model.config.context_length
+        self.cache = model.new_cache() if use_cache else None
+        self.window = list(prompt[-self.context :])
+        self.unread = self.window
+
+    def append(self, token: int) -> None:
+        """Adds a token; makes room for it first where there is none."""
+        if len(self.window) < self.context:
+            self.window.append(token)
+            self.unread = [token]
+            return
+        self.window = [*self.window[len(self.window) - self.context // 2 :], token]
+        self.unread = self.window
+        if self.cache is not None:
+            self.cache = self.model.new_cache()
+
+    @torch.inference_mode()
+    def next_logits(self) -> Float[Tensor, " vocab"]:
+        """The logits of the token after the window."""
+        tokens = self.window if self.cache is None else self.unread
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            logits: Tensor = self.model(
+                torch.tensor([tokens], device=self.device), cache=self.cache
+            )
+        finally:
+            self.model.train(was_training)
+        return logits[0, -1]

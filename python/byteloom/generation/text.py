@@ -1,0 +1,54 @@
+"""Prompt -> the text that a model puts after it."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from byteloom.generation.ids import generate_ids
+from byteloom.model import TransformerLM
+from byteloom.tokenizer import Tokenizer
+
+
+def stream_text(
+    model: TransformerLM, tokenizer: Tokenizer, prompt: str, *, stop: str | None = None, **how: Any
+) -> Iterator[str]:
+    """Generates text piece by piece, as soon as whole characters are there.
+
+    Args:
+        model: what writes.
+        tokenizer: the one it was trained with.
+        prompt: what to go on from; not part of the result.
+        stop: special token at which the text ends.
+        **how: as :func:`byteloom.generation.generate_ids` takes it: ``max_new_tokens``,
+            ``temperature``, ``top_k``, ``top_p``, ``seed``, ``use_cache``.
+
+    Raises:
+        ValueError: a ``stop`` that is no special token; what :func:`generate_ids` refuses.
+    """
+    if stop is not None and stop not in tokenizer.special_tokens:
+        raise ValueError(f"stop={stop!r} is no special token of this tokenizer")
+    stop_ids = () if stop is None else (tokenizer.special_tokens[stop],)
+    ids = generate_ids(model, tokenizer.encode(prompt), stop_ids=stop_ids, **how)
+    return decode_stream(tokenizer, ids)
+
+
+def generate(
+    model: TransformerLM, tokenizer: Tokenizer, prompt: str, *, stop: str | None = None, **how: Any
+) -> str:
+    """As :func:`stream_text`, all at once."""
+    return "".join(stream_text(model, tokenizer, prompt, stop=stop, **how))
+
+
+def decode_stream(tokenizer: Tokenizer, ids: Iterable[int]) -> Iterator[str]:
+    """Ids -> text as they come; a character waits until all its bytes are there.
+
+    Bytes that are no UTF-8 become U+FFFD, so the pieces, joined, are ``tokenizer.decode(ids)``.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    for token in ids:
+        if piece := decoder.decode(tokenizer.decode_bytes([token])):
+            yield piece
+    if piece := decoder.decode(b"", final=True):
+        yield piece

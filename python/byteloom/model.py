@@ -1,0 +1,147 @@
+"""The language model: ids -> logits. Its configuration chooses every part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from byteloom.nn import (
+    AttentionConfig,
+    Cache,
+    Embedding,
+    FeedForwardConfig,
+    Linear,
+    MultiHeadConfig,
+    NormConfig,
+    PositionConfig,
+    RMSNormConfig,
+    RotaryConfig,
+    SwiGLUConfig,
+    TransformerBlock,
+)
+from byteloom.nn.checks import require_positive
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A decoder-only transformer; the defaults are the shape of the course's base model."""
+
+    vocab_size: int
+    """Number of token ids; taken from the tokenizer where it is left out."""
+    context_length: int = 256
+    """The most tokens that are seen at once."""
+    d_model: int = 512
+    """Size of a token's vector."""
+    num_layers: int = 4
+    """Transformer blocks."""
+    num_heads: int = 16
+    """Attention heads a block; they share d_model evenly."""
+    norm: NormConfig = field(default_factory=RMSNormConfig)
+    """Normalisation."""
+    position: PositionConfig = field(default_factory=RotaryConfig)
+    """How tokens know their place."""
+    attention: AttentionConfig = field(default_factory=MultiHeadConfig)
+    """What mixes tokens."""
+    ffn: FeedForwardConfig = field(default_factory=SwiGLUConfig)
+    """What transforms each token."""
+
+    def __post_init__(self) -> None:
+        for key in ("vocab_size", "context_length", "d_model", "num_layers", "num_heads"):
+            require_positive(key, getattr(self, key))
+        if self.d_model % self.num_heads:
+            raise ValueError(
+                f"d_model {self.d_model} is not divisible by num_heads {self.num_heads}"
+            )
+
+    def build(self) -> TransformerLM:
+        """Makes the model, with fresh weights from torch's global generator."""
+        return TransformerLM(self)
+
+
+class TransformerLM(nn.Module):
+    """Embedding, blocks, norm, and a linear map to one logit a token of the vocabulary.
+
+    Example:
+        >>> config = ModelConfig(vocab_size=10, context_length=8, d_model=16, num_heads=2)
+        >>> TransformerLM(config)(torch.tensor([[1, 2, 3]])).shape
+        torch.Size([1, 3, 10])
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.token_embeddings = Embedding(config.vocab_size, config.d_model)
+        self.position = config.position.build(
+            config.d_model, config.num_heads, config.context_length
+        )
+        self.layers = nn.ModuleList(
+            TransformerBlock(
+                config.d_model, config.num_heads, config.attention, config.ffn, config.norm
+            )
+            for _ in range(config.num_layers)
+        )
+        self.ln_final = config.norm.build(config.d_model)
+        self.lm_head = Linear(config.d_model, config.vocab_size)
+
+    def forward(
+        self,
+        ids: Int[Tensor, "batch seq"],
+        positions: Int[Tensor, "#batch seq"] | None = None,
+        cache: Cache | None = None,
+    ) -> Float[Tensor, "batch seq vocab"]:
+        """Unnormalised logits of the token after each.
+
+        Args:
+            ids: tokens; no more than ``context_length``, those in the cache included.
+            positions: their places; by default 0, 1, 2 ... after those in the cache.
+            cache: made by :meth:`new_cache`, holding the tokens before these; these are added.
+
+        Raises:
+            ValueError: too many tokens; on a CPU also an id outside the vocabulary.
+        """
+        read = 0 if cache is None else cache.length
+        self._check(ids, read)
+        if positions is None and read > 0:
+            positions = torch.arange(read, read + ids.shape[1], device=ids.device)[None]
+        x = self.position.embed(self.token_embeddings(ids), positions)
+        for i, layer in enumerate(self.layers):
+            x = layer(x, positions, self.position, None if cache is None else cache.layers[i])
+        logits: Tensor = self.lm_head(self.ln_final(x))
+        return logits
+
+    def new_cache(self, max_length: int | None = None) -> Cache:
+        """An empty cache for :meth:`forward`; by default with room for the whole context."""
+        return Cache(self.config.num_layers, max_length or self.config.context_length)
+
+    def penalty(self) -> Tensor | float:
+        """What the parts add to the loss: router and z-losses; 0 where none has any."""
+        own: list[Tensor] = [
+            part.penalty()  # type: ignore[operator]
+            for part in self.modules()
+            if part is not self and hasattr(part, "penalty")
+        ]
+        return sum(own, start=torch.zeros(())) if own else 0.0
+
+    def num_parameters(self, embeddings: bool = True) -> int:
+        """Trainable numbers; without the token embeddings and the output map if so asked."""
+        left_out = 0
+        if not embeddings:
+            left_out = self.token_embeddings.weight.numel() + self.lm_head.weight.numel()
+        return sum(p.numel() for p in self.parameters()) - left_out
+
+    def _check(self, ids: Tensor, read: int) -> None:
+        tokens, limit = read + ids.shape[1], self.config.context_length
+        if tokens > limit:
+            raise ValueError(f"{tokens} tokens are more than the model's context of {limit}")
+        # Elsewhere than on a CPU looking would mean waiting; there, the kernel itself complains.
+        if ids.device.type == "cpu" and not torch.compiler.is_compiling() and ids.numel():
+            lowest, highest = (int(bound) for bound in torch.aminmax(ids))
+            if lowest < 0 or highest >= self.config.vocab_size:
+                wrong = lowest if lowest < 0 else highest
+                raise ValueError(
+                    f"token id {wrong} is outside the model's vocabulary, whose ids are "
+                    f"0 .. {self.config.vocab_size - 1}"
+                )

@@ -1,0 +1,57 @@
+"""Keys and values of tokens already read, so that generating a token reads only the last one."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+class LayerCache:
+    """The keys and values of one layer.
+
+    Memory for ``max_length`` tokens is taken at the first use, in the type of what comes.
+    """
+
+    def __init__(self, max_length: int) -> None:
+        self.max_length = max_length
+        self.length = 0
+        self._keys: Tensor | None = None
+        self._values: Tensor | None = None
+
+    def append(
+        self,
+        keys: Float[Tensor, "batch heads seq d_k"],
+        values: Float[Tensor, "batch heads seq d_v"],
+    ) -> tuple[Float[Tensor, "batch heads total d_k"], Float[Tensor, "batch heads total d_v"]]:
+        """Adds tokens and returns the keys and values of all so far.
+
+        Raises:
+            ValueError: more tokens than there is room for.
+        """
+        end = self.length + keys.shape[2]
+        if end > self.max_length:
+            raise ValueError(f"the cache holds {self.max_length} tokens; {end} are too many")
+        if self._keys is None or self._values is None:
+            self._keys = keys.new_empty((*keys.shape[:2], self.max_length, keys.shape[3]))
+            self._values = values.new_empty((*values.shape[:2], self.max_length, values.shape[3]))
+        self._keys[:, :, self.length : end] = keys
+        self._values[:, :, self.length : end] = values
+        self.length = end
+        return self._keys[:, :, :end], self._values[:, :, :end]
+
+
+class Cache:
+    """The caches of all layers.
+
+    Args:
+        num_layers: layers of the model.
+        max_length: tokens there is room for.
+    """
+
+    def __init__(self, num_layers: int, max_length: int) -> None:
+        self.layers = [LayerCache(max_length) for _ in range(num_layers)]
+
+    @property
+    def length(self) -> int:
+        """Tokens read so far."""
+        return self.layers[0].length

@@ -1,0 +1,103 @@
+"""Causal multi-head self-attention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from byteloom.nn.attention.cache import LayerCache
+from byteloom.nn.checks import head_size
+from byteloom.nn.functional import Backend, scaled_dot_product_attention
+from byteloom.nn.linear import Linear
+from byteloom.nn.position.base import Position
+
+
+@dataclass(frozen=True)
+class MultiHeadConfig:
+    """Multi-head attention (Vaswani et al. 2017, arXiv:1706.03762)."""
+
+    kind: Literal["multi_head"] = "multi_head"
+    """Selects this member."""
+    backend: Backend = "auto"
+    """How it is computed: "reference", the written-out formula; "fused", torch's kernel; "auto"."""
+
+    def build(self, d_model: int, num_heads: int) -> MultiHeadSelfAttention:
+        """Makes the module."""
+        return MultiHeadSelfAttention(d_model, num_heads, self.backend)
+
+
+class MultiHeadSelfAttention(nn.Module):
+    """Every token looks at itself and those before it, in ``num_heads`` ways at once.
+
+    Args:
+        d_model: size of the last dimension, in and out; divisible by ``num_heads``.
+        num_heads: heads of size d_model / num_heads.
+        backend: see :class:`MultiHeadConfig`.
+
+    Example:
+        >>> MultiHeadSelfAttention(8, 2)(torch.zeros(1, 5, 8)).shape
+        torch.Size([1, 5, 8])
+    """
+
+    def __init__(self, d_model: int, num_heads: int, backend: Backend = "auto") -> None:
+        super().__init__()
+        self.d_head = head_size(d_model, num_heads)
+        self.backend = backend
+        self.q_proj = Linear(d_model, d_model)
+        self.k_proj = Linear(d_model, d_model)
+        self.v_proj = Linear(d_model, d_model)
+        self.output_proj = Linear(d_model, d_model)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch seq d_model"],
+        positions: Int[Tensor, "#batch seq"] | None = None,
+        position: Position | None = None,
+        cache: LayerCache | None = None,
+    ) -> Float[Tensor, "batch seq d_model"]:
+        """Attends.
+
+        Args:
+            x: the tokens, which with a cache follow those already read.
+            positions: their places, for the position scheme; ``None`` is 0, 1, 2 ...
+            position: the position scheme; ``None`` is none.
+            cache: keys and values of earlier tokens, to be used and added to.
+        """
+        q, k, v = (self._split(f(x)) for f in (self.q_proj, self.k_proj, self.v_proj))
+        if position is not None:
+            q, k = position.rotate(q, positions), position.rotate(k, positions)
+        if cache is not None:
+            k, v = cache.append(k, v)
+        bias = None if position is None else position.bias(q.shape[2], k.shape[2], q)
+        mixed = self._attend(q, k, v, bias)  # (batch, heads, seq, d_head)
+        y: Tensor = self.output_proj(mixed.transpose(1, 2).flatten(2))
+        return y
+
+    def _split(self, x: Float[Tensor, "batch seq d"]) -> Float[Tensor, "batch heads seq d_head"]:
+        return x.view(*x.shape[:-1], -1, self.d_head).transpose(1, 2)
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+        if self.backend == "reference":
+            return scaled_dot_product_attention(q, k, v, causal_mask(q, k), bias)
+        if bias is not None:
+            bias = bias.masked_fill(~causal_mask(q, k), -torch.inf)
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        if q.shape[2] == k.shape[2]:
+            # Told so, the kernel skips what the mask hides.
+            return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        # One new token sees all; several need the mask, shifted by those in the cache.
+        mask = None if q.shape[2] == 1 else causal_mask(q, k)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+
+def causal_mask(
+    q: Float[Tensor, "... q d_k"], k: Float[Tensor, "... k d_k"]
+) -> Bool[Tensor, "q k"]:
+    """True where a key is not after the query; the last query stands at the last key."""
+    queries, keys = q.shape[-2], k.shape[-2]
+    return torch.ones(queries, keys, dtype=torch.bool, device=q.device).tril(keys - queries)

@@ -1,0 +1,25 @@
+"""Refusals that configurations share."""
+
+from __future__ import annotations
+
+
+def require_positive(key: str, value: float) -> None:
+    """Refuses a size or a constant that is not above zero.
+
+    Raises:
+        ValueError: naming the key and the value.
+    """
+    if not value > 0:
+        raise ValueError(f"{key} is {value}; it must be above 0")
+
+
+def head_size(d_model: int, num_heads: int) -> int:
+    """Size of a head when d_model is shared out among heads.
+
+    Raises:
+        ValueError: it cannot be shared out evenly.
+    """
+    require_positive("num_heads", num_heads)
+    if d_model % num_heads:
+        raise ValueError(f"d_model {d_model} is not divisible by num_heads {num_heads}")
+    return d_model // num_heads

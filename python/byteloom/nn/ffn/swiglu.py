@@ -1,0 +1,57 @@
+"""The gated feed-forward network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from byteloom.nn.checks import require_positive
+from byteloom.nn.linear import Linear
+
+
+@dataclass(frozen=True)
+class SwiGLUConfig:
+    """Gated feed-forward network with SiLU (Shazeer 2020, arXiv:2002.05202)."""
+
+    kind: Literal["swiglu"] = "swiglu"
+    """Selects this member."""
+    d_ff: int | None = None
+    """Inner size; none: 8/3 d_model, rounded up to a multiple of 64."""
+
+    def __post_init__(self) -> None:
+        if self.d_ff is not None:
+            require_positive("ffn.d_ff", self.d_ff)
+
+    def build(self, d_model: int) -> SwiGLU:
+        """Makes the module."""
+        return SwiGLU(d_model, self.d_ff or -(-8 * d_model // (3 * 64)) * 64)
+
+
+class SwiGLU(nn.Module):
+    """w2(silu(w1 x) * w3 x): what passes is gated by what else is seen.
+
+    Args:
+        d_model: size of the last dimension, in and out.
+        d_ff: inner size.
+
+    Example:
+        >>> import torch
+        >>> SwiGLU(8, 24)(torch.zeros(2, 8)).shape
+        torch.Size([2, 8])
+    """
+
+    def __init__(self, d_model: int, d_ff: int) -> None:
+        super().__init__()
+        self.w1 = Linear(d_model, d_ff)  # gate
+        self.w2 = Linear(d_ff, d_model)  # down
+        self.w3 = Linear(d_model, d_ff)  # up
+
+    def forward(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
+        """Each token on its own."""
+        # torch's silu is byteloom.nn.functional.silu in one kernel.
+        down: Tensor = self.w2(F.silu(self.w1(x)) * self.w3(x))
+        return down

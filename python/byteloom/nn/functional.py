@@ -1,0 +1,81 @@
+"""The functions that layers are made of, written out, and their fused forms where those are faster.
+
+A ``backend`` of "reference" computes as the formula says, to be read and to test against; "fused"
+calls torch's own kernel; "auto", the default, is "fused". They agree to rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, TypeAlias
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+Backend: TypeAlias = Literal["auto", "reference", "fused"]
+
+
+def softmax(x: Float[Tensor, ...], dim: int) -> Float[Tensor, ...]:
+    """exp(x) / sum(exp(x)) along ``dim``; the largest element is subtracted first, for stability.
+
+    Example:
+        >>> softmax(torch.tensor([1000.0, 1000.0]), dim=0)
+        tensor([0.5000, 0.5000])
+    """
+    exponentials = (x - x.amax(dim, keepdim=True)).exp()
+    return exponentials / exponentials.sum(dim, keepdim=True)
+
+
+def silu(x: Float[Tensor, ...]) -> Float[Tensor, ...]:
+    """The input times its sigmoid (Hendrycks & Gimpel 2016, arXiv:1606.08415)."""
+    return x * torch.sigmoid(x)
+
+
+def cross_entropy(
+    logits: Float[Tensor, "*batch vocab"], targets: Int[Tensor, "*batch"], backend: Backend = "auto"
+) -> Float[Tensor, ""]:
+    """Mean of -log softmax(logits)[target] over all targets, in nats.
+
+    Written as log-sum-exp minus the target's logit, so that no probability is ever rounded to 0.
+
+    Args:
+        logits: unnormalised; of any size, 1e4 included.
+        targets: indices below ``vocab``.
+        backend: "reference" or "fused", see the module.
+    """
+    if backend == "reference":
+        largest = logits.amax(-1, keepdim=True)
+        log_sum = (logits - largest).exp().sum(-1).log() + largest.squeeze(-1)
+        target_logits = logits.gather(-1, targets[..., None]).squeeze(-1)
+        return (log_sum - target_logits).mean()
+    return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1))
+
+
+def scaled_dot_product_attention(
+    Q: Float[Tensor, "... q d_k"],
+    K: Float[Tensor, "... k d_k"],
+    V: Float[Tensor, "... k d_v"],
+    mask: Bool[Tensor, "... q k"] | None = None,
+    bias: Float[Tensor, "... q k"] | None = None,
+) -> Float[Tensor, "... q d_v"]:
+    """softmax(Q K^T / sqrt(d_k) + bias) V (Vaswani et al. 2017, arXiv:1706.03762), written out.
+
+    Args:
+        Q: queries.
+        K: keys.
+        V: values.
+        mask: True where a query may attend to a key. A query that may attend to none gets zeros.
+        bias: added to the scores.
+    """
+    scores = Q @ K.transpose(-2, -1) / math.sqrt(Q.shape[-1])
+    if bias is not None:
+        scores = scores + bias
+    if mask is None:
+        return softmax(scores, dim=-1) @ V
+    scores = scores.masked_fill(~mask, -torch.inf)
+    # Where all is masked, the softmax of nothing but -inf would be NaN.
+    nothing = ~mask.any(-1, keepdim=True)
+    weights = softmax(scores.masked_fill(nothing, 0.0), dim=-1)
+    return weights.masked_fill(nothing, 0.0) @ V

@@ -1,0 +1,45 @@
+"""The linear map without a bias."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Linear(nn.Module):
+    """y = x W^T.
+
+    Initial weights: a normal distribution of variance 2 / (d_in + d_out), cut at 3 standard
+    deviations (Glorot & Bengio 2010).
+
+    Args:
+        d_in: size of the last dimension of the input.
+        d_out: and of the output.
+
+    Example:
+        >>> Linear(3, 5)(torch.zeros(2, 3)).shape
+        torch.Size([2, 5])
+    """
+
+    def __init__(
+        self,
+        d_in: int,
+        d_out: int,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(d_out, d_in, device=device, dtype=dtype))
+        std = math.sqrt(2 / (d_in + d_out))
+        nn.init.trunc_normal_(self.weight, std=std, a=-3 * std, b=3 * std)
+
+    def forward(self, x: Float[Tensor, "... d_in"]) -> Float[Tensor, "... d_out"]:
+        """Maps the last dimension."""
+        return x @ self.weight.T
+
+    def extra_repr(self) -> str:
+        """What ``print(model)`` shows."""
+        return f"{self.weight.shape[1]} -> {self.weight.shape[0]}"
