@@ -48,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--stop",
         metavar="TOKEN",
-        help=f"special token to end at; default: {END_OF_TEXT} if the tokenizer has it",
+        help=f"special token to end at, '' for none; default: {END_OF_TEXT} if there is one",
     )
     parser.add_argument(
         "--checkpoint", type=int, metavar="STEP", help="which checkpoint; default: the newest"
@@ -76,12 +76,14 @@ def run(args: argparse.Namespace) -> None:
     if tokenizer is None:
         raise ValueError(f"the run in {folder.path} has no tokenizer: it was trained on ids alone")
     special = tokenizer.special_tokens
-    if args.stop is not None and args.stop not in special:
+    if args.stop and args.stop not in special:
         known = ", ".join(special) or "none"
         raise ValueError(f"--stop {args.stop}: not a special token of this tokenizer ({known})")
     if not args.prompt and END_OF_TEXT not in special:
         raise ValueError("give a --prompt: the tokenizer has no token that begins a text")
-    stop = args.stop or (END_OF_TEXT if END_OF_TEXT in special else None)
+    stop = args.stop or None
+    if args.stop is None and END_OF_TEXT in special:
+        stop = END_OF_TEXT
     model = folder.load_model(args.checkpoint, device)
     print(args.prompt, end="", flush=True)
     pieces = stream_text(

@@ -14,7 +14,7 @@ from pydantic import Field
 from byteloom import config
 from byteloom.data.token_file import TokenFile
 from byteloom.model import ModelConfig
-from byteloom.optim import AdamWConfig, CosineConfig
+from byteloom.optim import AdamWConfig, CosineConfig, OptimizerConfig, ScheduleConfig
 from byteloom.tokenizer import Tokenizer
 
 AtLeastOne: TypeAlias = Annotated[int, Field(ge=1)]
@@ -99,9 +99,9 @@ class RunConfig:
     """The architecture."""
     data: DataConfig
     """What it learns from."""
-    optimizer: AdamWConfig = field(default_factory=AdamWConfig)
+    optimizer: OptimizerConfig = field(default_factory=AdamWConfig)
     """How gradients become updates."""
-    schedule: CosineConfig = field(default_factory=CosineConfig)
+    schedule: ScheduleConfig = field(default_factory=CosineConfig)
     """The learning rate at each step."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How long, how much at once, on what."""

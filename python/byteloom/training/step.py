@@ -44,7 +44,7 @@ def train_step(run: Run, batches: Sequence[Batch]) -> StepResult:
         batch_loss = cross_entropy(logits.float(), targets)
         # Plus what submodules add, router and z-losses: zero where none does.
         objective = batch_loss + run.model.penalty()
-        (objective / len(batches)).backward()
+        (objective / len(batches)).backward()  # type: ignore[no-untyped-call]
         loss += batch_loss.detach() / len(batches)
 
     clip = run.config.training.gradient_clip

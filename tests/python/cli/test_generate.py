@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
-from tiny_run import END, make_data, write_toml
 
 from byteloom.cli import train_lm
 from byteloom.cli.generate import main
+from tiny_run import END, make_data, write_toml
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +25,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def write(run: Path, capsys: pytest.CaptureFixture[str]) -> object:
+def write(run: Path, capsys: pytest.CaptureFixture[str]) -> Write:
     def call(*arguments: object) -> str:
         capsys.readouterr()
         assert main([str(run), *map(str, arguments)]) == 0
@@ -32,27 +34,37 @@ def write(run: Path, capsys: pytest.CaptureFixture[str]) -> object:
     return call
 
 
-def test_a_seed_repeats_the_text(write: object) -> None:
-    first = write("--prompt", "def f", "--seed", 1, "--max-new-tokens", 40)
-    assert first.startswith("def f") and first.endswith("\n") and len(first) > 10
-    assert write("--prompt", "def f", "--seed", 1, "--max-new-tokens", 40) == first
-    assert write("--prompt", "def f", "--seed", 2, "--max-new-tokens", 40) != first
+def test_a_seed_repeats_the_text(write: Write) -> None:
+    how = ("--prompt", "def f", "--max-new-tokens", 40, "--stop", "")
+    first = write(*how, "--seed", 1)
+    assert first.startswith("def f") and first.endswith("\n") and len(first) > 30
+    assert write(*how, "--seed", 1) == first
+    assert write(*how, "--seed", 2) != first
 
 
-def test_the_likeliest_needs_no_seed(write: object) -> None:
+def test_it_stops_at_the_end_of_the_text(write: Write) -> None:
+    how = ("--prompt", "def f", "--max-new-tokens", 400, "--seed", 1)
+    on, stopped = write(*how, "--stop", ""), write(*how)
+    assert END in on and END not in stopped
+    assert on.startswith(stopped.rstrip("\n")) and on.partition(END)[0] == stopped[:-1]
+    assert write(*how, "--stop", END) == stopped
+
+
+def test_the_likeliest_needs_no_seed(write: Write) -> None:
     greedy = {write("--prompt", "def f", "--top-k", 1, "--max-new-tokens", 20) for _ in range(3)}
     greedy.add(write("--prompt", "def f", "--temperature", 0, "--max-new-tokens", 20))
     assert len(greedy) == 1
 
 
-def test_checkpoints_write_differently(write: object) -> None:
-    texts = {write("--prompt", "def", "--seed", 1, "--checkpoint", step) for step in (5, 50, 100)}
+def test_checkpoints_write_differently(write: Write) -> None:
+    how = ("--prompt", "def", "--seed", 1, "--stop", "")
+    texts = {write(*how, "--checkpoint", step) for step in (5, 50, 100)}
     assert len(texts) == 3
 
 
-def test_a_text_can_begin_from_nothing(write: object) -> None:
-    text = write("--seed", 3, "--max-new-tokens", 30)
-    assert END not in text and text.strip()
+def test_a_text_can_begin_from_nothing(write: Write) -> None:
+    text = write("--seed", 3, "--max-new-tokens", 30, "--stop", "")
+    assert not text.startswith(END) and text.strip()
 
 
 @pytest.mark.parametrize(
@@ -82,6 +94,7 @@ def test_what_is_no_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_as_a_process_into_a_pipe_that_closes(run: Path) -> None:
     """The text is whole UTF-8, and a reader that goes away is no failure."""
     command = [sys.executable, "-m", "byteloom.cli.main", "generate", str(run), "--prompt", "é"]
+    command += ["--stop", ""]
     done = subprocess.run([*command, "--seed", "1"], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.decode("utf-8").startswith("é")

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_run import make_data, read_metrics, write_toml
 
 from byteloom import checkpoint
 from byteloom.cli.train_lm import main
+from tiny_run import make_data, read_metrics, write_toml
 
 COMMAND = [sys.executable, "-m", "byteloom.cli.main", "train-lm"]
 #: Long enough to be killed at many places, with all that makes resuming hard.

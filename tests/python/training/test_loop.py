@@ -10,13 +10,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_run import make_config, make_data, read_metrics
 
 from byteloom.checkpoint import Checkpoint
 from byteloom.training import loop
 from byteloom.training.loop import train
 from byteloom.training.run_folder import RunFolder
 from byteloom.training.state import Run, build
+from tiny_run import make_config, make_data, read_metrics
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +42,23 @@ class Spy:
         """Nothing is open."""
 
 
+def make_noisy(run: Run) -> Run:
+    """Lets training draw from torch's generator, as dropout would."""
+
+    def noise(module: torch.nn.Module, args: Any, out: torch.Tensor) -> torch.Tensor:
+        return out * (1 + 0.1 * torch.randn_like(out)) if module.training else out
+
+    run.model.ln_final.register_forward_hook(noise)
+    return run
+
+
 def start(path: Path, folder: Path, **over: Any) -> tuple[Run, RunFolder]:
     run_config = make_config(folder, **over)
-    return build(run_config), RunFolder.create(path, run_config)
+    return make_noisy(build(run_config)), RunFolder.create(path, run_config)
 
 
 def go_on(folder: RunFolder) -> Run:
-    run = build(folder.load_config())
+    run = make_noisy(build(folder.load_config()))
     found = folder.newest(pytest.fail)
     if found is not None:
         run.restore(found)
@@ -88,8 +98,8 @@ def assert_same_run(a: RunFolder, b: RunFolder) -> None:
     assert read_metrics(a.metrics_file) == read_metrics(b.metrics_file)
 
 
-#: What makes resuming hard: dropout draws from the generator, batches come in parts.
-HARD = {"training": {"accumulation": 2}, "model": {"dropout": 0.1}}
+#: What makes resuming hard, besides the noise: a step's batches come in parts.
+HARD = {"training": {"accumulation": 2}}
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +129,7 @@ def test_the_same_run_gives_the_same_bits(folder: Path, straight: RunFolder) -> 
 
 
 def test_another_seed_gives_another_run(folder: Path, straight: RunFolder) -> None:
-    run, other = start(
-        folder / "other", folder, training={"seed": 1, "accumulation": 2}, model=HARD["model"]
-    )
+    run, other = start(folder / "other", folder, training={"seed": 1, "accumulation": 2})
     train(run, other)
     assert read_metrics(other.metrics_file) != read_metrics(straight.metrics_file)
 
@@ -246,9 +254,7 @@ def test_it_compiles_to_the_same_losses(
 ) -> None:
     compile_with = torch.compile
     monkeypatch.setattr(torch, "compile", lambda m: compile_with(m, backend="eager"))
-    run, run_folder = start(
-        tmp_path / "run", folder, training={"accumulation": 2, "compile": True}, model=HARD["model"]
-    )
+    run, run_folder = start(tmp_path / "run", folder, training={"accumulation": 2, "compile": True})
     assert run.forward is not run.model
     train(run, run_folder)
     ours, theirs = read_metrics(run_folder.metrics_file), read_metrics(straight.metrics_file)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_run import END, make_config, make_data, tables
 
 import byteloom as bl
 from byteloom import config
 from byteloom.training.config import RunConfig, resolve
+from tiny_run import END, make_config, make_data, tables
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_run import make_config, make_data
 
 import byteloom as bl
 from byteloom import checkpoint
 from byteloom.checkpoint import Checkpoint
 from byteloom.training.run_folder import RunFolder
 from byteloom.training.state import build
+from tiny_run import make_config, make_data
 
 
 @pytest.fixture

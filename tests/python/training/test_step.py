@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_run import make_config, make_data
 
 from byteloom.training.state import Run, build
 from byteloom.training.step import train_step
+from tiny_run import make_config, make_data
 
 
 @pytest.fixture
