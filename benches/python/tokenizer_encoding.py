@@ -27,11 +27,11 @@ from harness import (
     parser_for,
     race,
     read,
-    report,
     run_worker,
     scratch,
     timed,
 )
+from report import report
 
 import byteloom as bl
 

@@ -22,12 +22,12 @@ from harness import (
     parser_for,
     race,
     read,
-    report,
     run_worker,
     scratch,
     start_worker,
     timed,
 )
+from report import report
 
 GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 

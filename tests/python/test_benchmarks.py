@@ -40,10 +40,16 @@ def bench(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 def modules(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.syspath_prepend(str(BENCHES))
     import harness
+    import report
     import tokenizer_encoding
     import tokenizer_training
 
-    return {"harness": harness, "train": tokenizer_training, "encode": tokenizer_encoding}
+    return {
+        "harness": harness,
+        "report": report,
+        "train": tokenizer_training,
+        "encode": tokenizer_encoding,
+    }
 
 
 def test_training(text: Path) -> None:
@@ -104,7 +110,7 @@ def test_a_peer_that_is_missing(modules: dict[str, Any], text: Path) -> None:
     missing = harness.Contestant("word2vec", "no_such_package", lambda args: {})
     args = argparse.Namespace(text=text, peers=["word2vec"], repeat=1, threads=1)
     (result,) = harness.race(Path("unused.py"), args, [missing], text.parent)
-    assert harness._row(result, 1, 1.0)[:2] == ["word2vec", "not installed"]
+    assert modules["report"].row(result, 1, 1.0)[:2] == ["word2vec", "not installed"]
 
 
 def test_other_ids_are_noticed(modules: dict[str, Any], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
+from typing import NoReturn
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
@@ -129,7 +130,7 @@ def _receive_all(
     part: PartFile,
     size: int | None,
     patience: Patience,
-    bar: tqdm[None],
+    bar: tqdm[NoReturn],
     notify: Notify,
 ) -> None:
     """Receives until the file is complete, through as many connections as that takes."""
@@ -163,7 +164,9 @@ def _is_complete(part: PartFile, size: int | None) -> bool:
     return part.size > 0 and part.size == (total if size is None else size)
 
 
-def _receive(url: str, part: PartFile, size: int | None, timeout: float, bar: tqdm[None]) -> None:
+def _receive(
+    url: str, part: PartFile, size: int | None, timeout: float, bar: tqdm[NoReturn]
+) -> None:
     """One connection: asks for what is missing and writes it down as it comes."""
     headers = {"User-Agent": "byteloom", "Accept-Encoding": "identity"}
     known = part.validators
@@ -199,7 +202,7 @@ def _follow(
     url: str,
     part: PartFile,
     size: int | None,
-    bar: tqdm[None],
+    bar: tqdm[NoReturn],
 ) -> None:
     """Reads an answer to its end: a whole file (200), or the missing rest of it (206)."""
     head = response.headers
