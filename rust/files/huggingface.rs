@@ -119,10 +119,7 @@ fn read(text: &str) -> Result<Loaded, String> {
         refuse_unless(model, key, &[Value::Null, Value::Bool(false)])
             .map_err(|what| format!("model.{what}"))?;
     }
-    match document["post_processor"]["type"].as_str() {
-        None | Some("ByteLevel") => {}
-        Some(other) => return Err(format!("post_processor is {other}; byteloom adds no tokens")),
-    }
+    refuse_added_tokens(&document["post_processor"])?;
     let pattern = read_pattern(&document["pre_tokenizer"])?;
     let merges = read_merges(&model["merges"])?;
     let mut table = model["vocab"].as_object().ok_or("model.vocab is missing")?.clone();
@@ -137,6 +134,20 @@ fn refuse_unless(object: &Value, key: &str, allowed: &[Value]) -> Result<(), Str
         return Ok(());
     }
     Err(format!("{key} is {}; byteloom does not do that", object[key]))
+}
+
+/// A post-processor may only do what leaves the ids alone.
+fn refuse_added_tokens(post_processor: &Value) -> Result<(), String> {
+    let is_sequence = |step: &Value| step.get("Sequence").is_some();
+    match post_processor["type"].as_str() {
+        None | Some("ByteLevel") => Ok(()),
+        Some("TemplateProcessing")
+            if post_processor["single"].as_array().is_some_and(|s| s.iter().all(is_sequence)) =>
+        {
+            Ok(())
+        }
+        Some(other) => Err(format!("post_processor, {other}, adds tokens; byteloom adds none")),
+    }
 }
 
 /// The pattern that a pre-tokenizer splits by.

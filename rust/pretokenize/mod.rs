@@ -80,7 +80,11 @@ impl Pretokenizer {
             .find(|preset| [preset.name, preset.pattern, preset.huggingface].contains(&pattern));
         let pattern = preset.map_or(pattern, |preset| preset.pattern);
         let engine = match preset {
-            Some(preset) if preset.name == "gpt2" => Engine::Gpt2,
+            Some(preset) if preset.name == "gpt2" => {
+                // Made now, so that splitting never needs memory.
+                classes::Classes::get();
+                Engine::Gpt2
+            }
             _ => Engine::Pattern(Arc::new(Pattern::new(pattern)?)),
         };
         Ok(Self { pattern: pattern.into(), preset, engine })
