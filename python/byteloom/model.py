@@ -16,6 +16,7 @@ from byteloom.nn import (
     Linear,
     MultiHeadConfig,
     NormConfig,
+    Position,
     PositionConfig,
     RMSNormConfig,
     RotaryConfig,
@@ -51,10 +52,18 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for key in ("vocab_size", "context_length", "d_model", "num_layers", "num_heads"):
             require_positive(key, getattr(self, key))
-        if self.d_model % self.num_heads:
-            raise ValueError(
-                f"d_model {self.d_model} is not divisible by num_heads {self.num_heads}"
-            )
+        # What the parts refuse is refused here, not later: made without memory, on no device.
+        with torch.device("meta"):
+            self.build_position()
+            self.build_block()
+
+    def build_position(self) -> Position:
+        """Makes the position scheme that all blocks share."""
+        return self.position.build(self.d_model, self.num_heads, self.context_length)
+
+    def build_block(self) -> TransformerBlock:
+        """Makes one of the blocks."""
+        return TransformerBlock(self.d_model, self.num_heads, self.attention, self.ffn, self.norm)
 
     def build(self) -> TransformerLM:
         """Makes the model, with fresh weights from torch's global generator."""
@@ -74,15 +83,8 @@ class TransformerLM(nn.Module):
         super().__init__()
         self.config = config
         self.token_embeddings = Embedding(config.vocab_size, config.d_model)
-        self.position = config.position.build(
-            config.d_model, config.num_heads, config.context_length
-        )
-        self.layers = nn.ModuleList(
-            TransformerBlock(
-                config.d_model, config.num_heads, config.attention, config.ffn, config.norm
-            )
-            for _ in range(config.num_layers)
-        )
+        self.position = config.build_position()
+        self.layers = nn.ModuleList(config.build_block() for _ in range(config.num_layers))
         self.ln_final = config.norm.build(config.d_model)
         self.lm_head = Linear(config.d_model, config.vocab_size)
 
@@ -117,7 +119,10 @@ class TransformerLM(nn.Module):
         return Cache(self.config.num_layers, max_length or self.config.context_length)
 
     def penalty(self) -> Tensor | float:
-        """What the parts add to the loss: router and z-losses; 0 where none has any."""
+        """What the parts add to the loss: router and z-losses; 0 where none has any.
+
+        A part with a method ``penalty`` gives its own, without that of parts inside it.
+        """
         own: list[Tensor] = [
             part.penalty()  # type: ignore[operator]
             for part in self.modules()
@@ -133,6 +138,8 @@ class TransformerLM(nn.Module):
         return sum(p.numel() for p in self.parameters()) - left_out
 
     def _check(self, ids: Tensor, read: int) -> None:
+        if ids.ndim != 2:
+            raise ValueError(f"ids must be (batch, seq), not of shape {tuple(ids.shape)}")
         tokens, limit = read + ids.shape[1], self.config.context_length
         if tokens > limit:
             raise ValueError(f"{tokens} tokens are more than the model's context of {limit}")

@@ -27,19 +27,22 @@ def sample(
         generator: where chance comes from.
 
     Raises:
-        ValueError: a setting with which nothing could be drawn.
+        ValueError: a setting with which nothing could be drawn; logits that are NaN.
 
     Example:
         >>> sample(torch.tensor([[0.0, 3.0, 1.0]]), temperature=0)
         tensor([1])
     """
     check_sampling(temperature, top_k, top_p)
+    if logits.isnan().any():
+        raise ValueError("the logits are not numbers (NaN): the model has diverged")
     if temperature == 0:
         return logits.argmax(-1)
-    scores = logits.float() / temperature
+    # The largest becomes 0 first, so that even a tiny temperature divides nothing into infinity.
+    scores = (logits.float() - logits.amax(-1, keepdim=True)) / temperature
     if top_k is not None:
-        smallest = scores.topk(min(top_k, scores.shape[-1])).values[..., -1:]
-        scores = scores.masked_fill(scores < smallest, -torch.inf)
+        kept = scores.topk(min(top_k, scores.shape[-1]))
+        scores = torch.full_like(scores, -torch.inf).scatter(-1, kept.indices, kept.values)
     probabilities = softmax(scores, dim=-1)
     if top_p is not None:
         ranked, order = probabilities.sort(descending=True, stable=True)

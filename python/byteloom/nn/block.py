@@ -17,9 +17,9 @@ class TransformerBlock(nn.Module):
     Args:
         d_model: size of a token's vector.
         num_heads: attention heads.
-        attention: what mixes tokens.
-        ffn: what transforms each of them.
-        norm: what comes before either.
+        attention: what mixes tokens; by default multi-head attention.
+        ffn: what transforms each of them; by default SwiGLU.
+        norm: what comes before either; by default RMSNorm.
 
     Example:
         >>> import torch
@@ -31,15 +31,16 @@ class TransformerBlock(nn.Module):
         self,
         d_model: int,
         num_heads: int,
-        attention: AttentionConfig = MultiHeadConfig(),
-        ffn: FeedForwardConfig = SwiGLUConfig(),
-        norm: NormConfig = RMSNormConfig(),
+        attention: AttentionConfig | None = None,
+        ffn: FeedForwardConfig | None = None,
+        norm: NormConfig | None = None,
     ) -> None:
         super().__init__()
+        norm = norm or RMSNormConfig()
         self.ln1 = norm.build(d_model)
-        self.attn = attention.build(d_model, num_heads)
+        self.attn = (attention or MultiHeadConfig()).build(d_model, num_heads)
         self.ln2 = norm.build(d_model)
-        self.ffn = ffn.build(d_model)
+        self.ffn = (ffn or SwiGLUConfig()).build(d_model)
 
     def forward(
         self,
@@ -51,4 +52,4 @@ class TransformerBlock(nn.Module):
         """Passes the tokens on; the arguments are the attention's."""
         x = x + self.attn(self.ln1(x), positions, position, cache)
         x = x + self.ffn(self.ln2(x))
-        return x
+        return x  # noqa: RET504 (both lines alike)

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from byteloom.nn.checks import require_positive
+
 
 class Embedding(nn.Module):
     """Token id -> its vector.
@@ -29,6 +31,8 @@ class Embedding(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        require_positive("vocab_size", vocab_size)
+        require_positive("d_model", d_model)
         self.weight = nn.Parameter(torch.empty(vocab_size, d_model, device=device, dtype=dtype))
         nn.init.trunc_normal_(self.weight, std=1.0, a=-3.0, b=3.0)
 

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812
 
 Backend: TypeAlias = Literal["auto", "reference", "fused"]
 
@@ -48,9 +48,9 @@ def cross_entropy(
     if backend == "reference":
         largest = logits.amax(-1, keepdim=True)
         log_sum = (logits - largest).exp().sum(-1).log() + largest.squeeze(-1)
-        target_logits = logits.gather(-1, targets[..., None]).squeeze(-1)
+        target_logits = logits.gather(-1, targets[..., None].long()).squeeze(-1)
         return (log_sum - target_logits).mean()
-    return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1))
+    return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1).long())
 
 
 def scaled_dot_product_attention(

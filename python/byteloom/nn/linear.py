@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from byteloom.nn.checks import require_positive
+
 
 class Linear(nn.Module):
     """y = x W^T.
@@ -32,6 +34,8 @@ class Linear(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        require_positive("d_in", d_in)
+        require_positive("d_out", d_out)
         self.weight = nn.Parameter(torch.empty(d_out, d_in, device=device, dtype=dtype))
         std = math.sqrt(2 / (d_in + d_out))
         nn.init.trunc_normal_(self.weight, std=std, a=-3 * std, b=3 * std)

@@ -1,4 +1,4 @@
-"""Feed-forward networks: a member is one file, with its configuration beside the module it builds."""
+"""Feed-forward networks: a member is one file, its configuration beside the module it builds."""
 
 from typing import TypeAlias
 

@@ -7,9 +7,8 @@ from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812
 
-from byteloom.nn.checks import require_positive
 from byteloom.nn.linear import Linear
 
 
@@ -22,13 +21,9 @@ class SiLUFeedForwardConfig:
     d_ff: int | None = None
     """Inner size; none: 4 d_model, which has as many parameters as SwiGLU's 8/3."""
 
-    def __post_init__(self) -> None:
-        if self.d_ff is not None:
-            require_positive("ffn.d_ff", self.d_ff)
-
     def build(self, d_model: int) -> SiLUFeedForward:
         """Makes the module."""
-        return SiLUFeedForward(d_model, self.d_ff or 4 * d_model)
+        return SiLUFeedForward(d_model, 4 * d_model if self.d_ff is None else self.d_ff)
 
 
 class SiLUFeedForward(nn.Module):

@@ -7,9 +7,8 @@ from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812
 
-from byteloom.nn.checks import require_positive
 from byteloom.nn.linear import Linear
 
 
@@ -22,13 +21,14 @@ class SwiGLUConfig:
     d_ff: int | None = None
     """Inner size; none: 8/3 d_model, rounded up to a multiple of 64."""
 
-    def __post_init__(self) -> None:
-        if self.d_ff is not None:
-            require_positive("ffn.d_ff", self.d_ff)
-
     def build(self, d_model: int) -> SwiGLU:
         """Makes the module."""
-        return SwiGLU(d_model, self.d_ff or -(-8 * d_model // (3 * 64)) * 64)
+        return SwiGLU(d_model, default_d_ff(d_model) if self.d_ff is None else self.d_ff)
+
+
+def default_d_ff(d_model: int) -> int:
+    """8/3 d_model, rounded up to a multiple of 64, which suits matrix units."""
+    return -(-8 * d_model // (3 * 64)) * 64
 
 
 class SwiGLU(nn.Module):

@@ -23,9 +23,6 @@ class LayerNormConfig:
     bias: bool = False
     """Whether a learned vector is added."""
 
-    def __post_init__(self) -> None:
-        require_positive("norm.eps", self.eps)
-
     def build(self, d_model: int) -> LayerNorm:
         """Makes the module."""
         return LayerNorm(d_model, self.eps, self.bias)
@@ -42,6 +39,7 @@ class LayerNorm(nn.Module):
 
     def __init__(self, d_model: int, eps: float = 1e-5, bias: bool = False) -> None:
         super().__init__()
+        require_positive("eps", eps)
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(d_model))
         self.bias = nn.Parameter(torch.zeros(d_model)) if bias else None

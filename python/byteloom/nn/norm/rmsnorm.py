@@ -21,9 +21,6 @@ class RMSNormConfig:
     eps: float = 1e-5
     """Added to the mean square, so that a vector of zeros stays one."""
 
-    def __post_init__(self) -> None:
-        require_positive("norm.eps", self.eps)
-
     def build(self, d_model: int) -> RMSNorm:
         """Makes the module."""
         return RMSNorm(d_model, self.eps)
@@ -49,6 +46,7 @@ class RMSNorm(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        require_positive("eps", eps)
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(d_model, device=device, dtype=dtype))
 

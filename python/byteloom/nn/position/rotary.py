@@ -22,9 +22,6 @@ class RotaryConfig:
     theta: float = 10_000.0
     """Base of the wavelengths: the slowest pair turns once in about 2 pi theta tokens."""
 
-    def __post_init__(self) -> None:
-        require_positive("position.theta", self.theta)
-
     def build(self, d_model: int, num_heads: int, context_length: int) -> RotaryEmbedding:
         """Makes the module."""
         return RotaryEmbedding(head_size(d_model, num_heads), self.theta, context_length)
@@ -59,6 +56,7 @@ class RotaryEmbedding(Position):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
+        require_positive("theta", theta)
         if d_k % 2:
             raise ValueError(f"rotary positions turn pairs: the head size must be even, not {d_k}")
         # In double precision: far positions times small steps lose their last bits otherwise.
