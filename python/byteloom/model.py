@@ -104,10 +104,9 @@ class TransformerLM(nn.Module):
         Raises:
             ValueError: too many tokens; on a CPU also an id outside the vocabulary.
         """
-        read = 0 if cache is None else cache.length
-        self._check(ids, read)
-        if positions is None and read > 0:
-            positions = torch.arange(read, read + ids.shape[1], device=ids.device)[None]
+        self._check(ids, 0 if cache is None else cache.length)
+        if positions is None and cache is not None:
+            positions = cache.layers[0].next_positions(ids.shape[1], ids.device)
         x = self.position.embed(self.token_embeddings(ids), positions)
         for i, layer in enumerate(self.layers):
             x = layer(x, positions, self.position, None if cache is None else cache.layers[i])
@@ -116,7 +115,8 @@ class TransformerLM(nn.Module):
 
     def new_cache(self, max_length: int | None = None) -> Cache:
         """An empty cache for :meth:`forward`; by default with room for the whole context."""
-        return Cache(self.config.num_layers, max_length or self.config.context_length)
+        length = self.config.context_length if max_length is None else max_length
+        return Cache(self.config.num_layers, length)
 
     def penalty(self) -> Tensor | float:
         """What the parts add to the loss: router and z-losses; 0 where none has any.

@@ -44,11 +44,11 @@ class TransformerBlock(nn.Module):
 
     def forward(
         self,
-        x: Float[Tensor, "batch seq d_model"],
-        positions: Int[Tensor, "#batch seq"] | None = None,
+        x: Float[Tensor, "*batch seq d_model"],
+        positions: Int[Tensor, "*#batch seq"] | None = None,
         position: Position | None = None,
         cache: LayerCache | None = None,
-    ) -> Float[Tensor, "batch seq d_model"]:
+    ) -> Float[Tensor, "*batch seq d_model"]:
         """Passes the tokens on; the arguments are the attention's."""
         x = x + self.attn(self.ln1(x), positions, position, cache)
         x = x + self.ffn(self.ln2(x))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
 class LayerCache:
     """The keys and values of one layer.
 
-    Memory for ``max_length`` tokens is taken at the first use, in the type of what comes.
+    Memory for ``max_length`` tokens is taken at the first use, in the shape and type of what comes.
+
+    Args:
+        max_length: tokens there is room for.
     """
 
     def __init__(self, max_length: int) -> None:
@@ -18,26 +22,32 @@ class LayerCache:
         self._keys: Tensor | None = None
         self._values: Tensor | None = None
 
+    def next_positions(self, seq: int, device: torch.device) -> Int[Tensor, " seq"] | None:
+        """Where the next ``seq`` tokens stand; of an empty cache ``None``, which is 0, 1, 2 ..."""
+        if self.length == 0:
+            return None
+        return torch.arange(self.length, self.length + seq, device=device)
+
     def append(
         self,
-        keys: Float[Tensor, "batch heads seq d_k"],
-        values: Float[Tensor, "batch heads seq d_v"],
-    ) -> tuple[Float[Tensor, "batch heads total d_k"], Float[Tensor, "batch heads total d_v"]]:
+        keys: Float[Tensor, "*batch heads seq d_k"],
+        values: Float[Tensor, "*batch heads seq d_v"],
+    ) -> tuple[Float[Tensor, "*batch heads total d_k"], Float[Tensor, "*batch heads total d_v"]]:
         """Adds tokens and returns the keys and values of all so far.
 
         Raises:
             ValueError: more tokens than there is room for.
         """
-        end = self.length + keys.shape[2]
+        end = self.length + keys.shape[-2]
         if end > self.max_length:
             raise ValueError(f"the cache holds {self.max_length} tokens; {end} are too many")
         if self._keys is None or self._values is None:
-            self._keys = keys.new_empty((*keys.shape[:2], self.max_length, keys.shape[3]))
-            self._values = values.new_empty((*values.shape[:2], self.max_length, values.shape[3]))
-        self._keys[:, :, self.length : end] = keys
-        self._values[:, :, self.length : end] = values
+            self._keys = keys.new_empty((*keys.shape[:-2], self.max_length, keys.shape[-1]))
+            self._values = values.new_empty((*values.shape[:-2], self.max_length, values.shape[-1]))
+        self._keys[..., self.length : end, :] = keys
+        self._values[..., self.length : end, :] = values
         self.length = end
-        return self._keys[:, :, :end], self._values[:, :, :end]
+        return self._keys[..., :end, :], self._values[..., :end, :]
 
 
 class Cache:

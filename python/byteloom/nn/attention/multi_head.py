@@ -55,31 +55,34 @@ class MultiHeadSelfAttention(nn.Module):
 
     def forward(
         self,
-        x: Float[Tensor, "batch seq d_model"],
-        positions: Int[Tensor, "#batch seq"] | None = None,
+        x: Float[Tensor, "*batch seq d_model"],
+        positions: Int[Tensor, "*#batch seq"] | None = None,
         position: Position | None = None,
         cache: LayerCache | None = None,
-    ) -> Float[Tensor, "batch seq d_model"]:
+    ) -> Float[Tensor, "*batch seq d_model"]:
         """Attends.
 
         Args:
             x: the tokens, which with a cache follow those already read.
-            positions: their places, for the position scheme; ``None`` is 0, 1, 2 ...
+            positions: their places, for the position scheme; ``None`` is 0, 1, 2 ..., after
+                those in the cache.
             position: the position scheme; ``None`` is none.
             cache: keys and values of earlier tokens, to be used and added to.
         """
+        if positions is None and cache is not None:
+            positions = cache.next_positions(x.shape[-2], x.device)
         q, k, v = (self._split(f(x)) for f in (self.q_proj, self.k_proj, self.v_proj))
         if position is not None:
             q, k = position.rotate(q, positions), position.rotate(k, positions)
         if cache is not None:
             k, v = cache.append(k, v)
-        bias = None if position is None else position.bias(q.shape[2], k.shape[2], q)
-        mixed = self._attend(q, k, v, bias)  # (batch, heads, seq, d_head)
-        y: Tensor = self.output_proj(mixed.transpose(1, 2).flatten(2))
+        bias = None if position is None else position.bias(q.shape[-2], k.shape[-2], q)
+        mixed = self._attend(q, k, v, bias)  # (*batch, heads, seq, d_head)
+        y: Tensor = self.output_proj(mixed.transpose(-3, -2).flatten(-2))
         return y
 
-    def _split(self, x: Float[Tensor, "batch seq d"]) -> Float[Tensor, "batch heads seq d_head"]:
-        return x.view(*x.shape[:-1], -1, self.d_head).transpose(1, 2)
+    def _split(self, x: Float[Tensor, "*batch seq d"]) -> Float[Tensor, "*batch heads seq d_head"]:
+        return x.view(*x.shape[:-1], -1, self.d_head).transpose(-3, -2)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
         if self.backend == "reference":
@@ -87,11 +90,11 @@ class MultiHeadSelfAttention(nn.Module):
         if bias is not None:
             bias = bias.masked_fill(~causal_mask(q, k), -torch.inf)
             return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        if q.shape[2] == k.shape[2]:
+        if q.shape[-2] == k.shape[-2]:
             # Told so, the kernel skips what the mask hides.
             return F.scaled_dot_product_attention(q, k, v, is_causal=True)
         # One new token sees all; several need the mask, shifted by those in the cache.
-        mask = None if q.shape[2] == 1 else causal_mask(q, k)
+        mask = None if q.shape[-2] == 1 else causal_mask(q, k)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 

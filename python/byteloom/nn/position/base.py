@@ -13,16 +13,16 @@ class Position(nn.Module):
     """
 
     def embed(
-        self, x: Float[Tensor, "batch seq d_model"], positions: Int[Tensor, "#batch seq"] | None
-    ) -> Float[Tensor, "batch seq d_model"]:
+        self, x: Float[Tensor, "*batch seq d_model"], positions: Int[Tensor, "*#batch seq"] | None
+    ) -> Float[Tensor, "*batch seq d_model"]:
         """Acts on the embedded tokens, once."""
         return x
 
     def rotate(
         self,
-        x: Float[Tensor, "batch heads seq d_k"],
-        positions: Int[Tensor, "#batch seq"] | None,
-    ) -> Float[Tensor, "batch heads seq d_k"]:
+        x: Float[Tensor, "*batch heads seq d_k"],
+        positions: Int[Tensor, "*#batch seq"] | None,
+    ) -> Float[Tensor, "*batch heads seq d_k"]:
         """Acts on queries and keys, in every layer."""
         return x
 

@@ -36,7 +36,7 @@ class RotaryEmbedding(Position):
         max_seq_len: positions are below it.
 
     Raises:
-        ValueError: an odd ``d_k``.
+        ValueError: an odd ``d_k``; in use, more vectors than ``max_seq_len``.
 
     Example:
         >>> rope = RotaryEmbedding(d_k=2, theta=10_000.0, max_seq_len=8)
@@ -69,9 +69,12 @@ class RotaryEmbedding(Position):
     def forward(
         self, x: Float[Tensor, "... seq d_k"], positions: Int[Tensor, "... seq"] | None = None
     ) -> Float[Tensor, "... seq d_k"]:
-        """Turns vectors; ``positions`` need as many leading dimensions as broadcasting asks."""
+        """Turns vectors that stand at 0, 1, 2 ..., or at ``positions``, which broadcast to them."""
+        seq, max_seq_len = x.shape[-2], self.cos.shape[0]
         if positions is None:
-            cos, sin = self.cos[: x.shape[-2]], self.sin[: x.shape[-2]]
+            if seq > max_seq_len:
+                raise ValueError(f"{seq} vectors do not fit: max_seq_len is {max_seq_len}")
+            cos, sin = self.cos[:seq], self.sin[:seq]
         else:
             cos, sin = self.cos[positions], self.sin[positions]  # (..., seq, d_k / 2)
         even, odd = x.float().reshape(*x.shape[:-1], -1, 2).unbind(-1)
@@ -80,9 +83,9 @@ class RotaryEmbedding(Position):
 
     def rotate(
         self,
-        x: Float[Tensor, "batch heads seq d_k"],
-        positions: Int[Tensor, "#batch seq"] | None,
-    ) -> Float[Tensor, "batch heads seq d_k"]:
+        x: Float[Tensor, "*batch heads seq d_k"],
+        positions: Int[Tensor, "*#batch seq"] | None,
+    ) -> Float[Tensor, "*batch heads seq d_k"]:
         """All heads alike."""
-        turned: Tensor = self(x, None if positions is None else positions[:, None])
+        turned: Tensor = self(x, None if positions is None else positions.unsqueeze(-2))
         return turned
