@@ -14,6 +14,9 @@ from byteloom.cli import train_lm
 from byteloom.cli.generate import main
 from tiny_run import END, make_data, write_toml
 
+#: Arguments -> what the command prints.
+Write: TypeAlias = Callable[..., str]
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -256,7 +256,7 @@ def test_interrupted_for_real_it_resumes_to_the_same_bits(
         assert len(list((run / "checkpoints").glob("step-*"))) > 0
     assert main(["--resume", str(run)]) == 0
     assert_same(straight, run)
-    assert not [p for p in run.rglob(".*")], "nothing half-written is left"
+    assert not list(run.rglob(".*")), "nothing half-written is left"
 
 
 def test_the_metrics_reach_wandb_when_asked(

@@ -175,7 +175,7 @@ def test_stopped_in_an_evaluation_it_makes_up_for_it(
     assert_same_run(straight, run_folder)
 
 
-class Crash(Exception):
+class DiedError(Exception):
     """Stands for a process that dies: nothing after it runs but the clean-up of Python."""
 
 
@@ -189,14 +189,14 @@ def test_dying_anywhere_and_often_changes_nothing(
     def die(at: int) -> Callable[[str, int], None]:
         def on(event: str, step: int) -> None:
             if event == "step" and step == at:
-                raise Crash
+                raise DiedError
 
         return on
 
     for death in deaths:
         try:
             train(run, run_folder, [Spy(die(death))])
-        except Crash:
+        except DiedError:
             run = go_on(run_folder)
     train(run, run_folder)
     assert_same_run(straight, run_folder)
