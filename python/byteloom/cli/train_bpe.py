@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from byteloom.cli.common import HelpFormatter, execute, peak_megabytes, say
 from byteloom.tokenizer import PretokenCounts, Tokenizer
@@ -152,7 +153,7 @@ def describe(tokenizer: Tokenizer, counts: PretokenCounts) -> dict[str, object]:
     }
 
 
-def print_figures(figures: dict[str, object]) -> None:
+def print_figures(figures: dict[str, Any]) -> None:
     """The same figures for people."""
     print(
         "tokenizer         {output} ({vocab_size:,} tokens)\n"

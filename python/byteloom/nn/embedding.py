@@ -23,6 +23,9 @@ class Embedding(nn.Module):
         torch.Size([1, 3, 4])
     """
 
+    #: For whoever groups parameters: rows are looked up, not multiplied with.
+    is_table = True
+
     def __init__(
         self,
         vocab_size: int,

@@ -18,10 +18,8 @@ class AdamWConfig:
 
     kind: Literal["adamw"] = "adamw"
     """Selects this member."""
-    beta1: float = 0.9
-    """Decay of the mean of gradients."""
-    beta2: float = 0.95
-    """Decay of the mean of their squares."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """Decay of the mean of gradients, and of the mean of their squares."""
     eps: float = 1e-8
     """Added to the root of the mean square."""
     weight_decay: float = 0.1
@@ -30,12 +28,12 @@ class AdamWConfig:
     """What decays: "matrices" of linear maps only, or "all" parameters."""
 
     def __post_init__(self) -> None:
-        check_hyperparameters(0.0, (self.beta1, self.beta2), self.eps, self.weight_decay)
+        check_hyperparameters(0.0, self.betas, self.eps, self.weight_decay)
 
     def build(self, model: nn.Module) -> AdamW:
         """Makes the optimizer of a model."""
         groups = parameter_groups(model, self.weight_decay, self.decayed)
-        return AdamW(groups, betas=(self.beta1, self.beta2), eps=self.eps)
+        return AdamW(groups, betas=self.betas, eps=self.eps)
 
 
 class AdamW(torch.optim.Optimizer):
@@ -122,6 +120,5 @@ def check_hyperparameters(
     for name, value in (("lr", lr), ("eps", eps), ("weight_decay", weight_decay)):
         if not value >= 0:
             raise ValueError(f"{name} is {value}; it must not be negative")
-    for name, value in zip(("beta1", "beta2"), betas, strict=True):
-        if not 0 <= value < 1:
-            raise ValueError(f"{name} is {value}; it must be in [0, 1)")
+    if not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(f"betas are {betas[0]} and {betas[1]}; both must be in [0, 1)")

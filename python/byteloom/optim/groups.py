@@ -6,8 +6,6 @@ from typing import Any, Literal, TypeAlias
 
 from torch import nn
 
-from byteloom.nn import Embedding
-
 Decayed: TypeAlias = Literal["matrices", "all"]
 
 
@@ -22,7 +20,12 @@ def parameter_groups(
         decayed: "matrices": norms, biases and embeddings are kept, since pulling those towards
             zero regularises nothing; "all": nothing is kept.
     """
-    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, Embedding)}
+    # A table of vectors says so itself: this module need not know the layers.
+    embeddings = {
+        id(m.weight)
+        for m in model.modules()
+        if isinstance(m, nn.Embedding) or getattr(m, "is_table", False)
+    }
     trainable = [p for p in model.parameters() if p.requires_grad]
     decays = [decayed == "all" or (p.ndim >= 2 and id(p) not in embeddings) for p in trainable]
     groups = [
