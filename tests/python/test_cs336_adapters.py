@@ -20,7 +20,29 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 import cs336_adapters as adapters  # noqa: E402
 
-CONTRACT = ["run_linear", "run_embedding", "run_swiglu", "run_scaled_dot_product_attention", "run_multihead_self_attention", "run_multihead_self_attention_with_rope", "run_rope", "run_transformer_block", "run_transformer_lm", "run_rmsnorm", "run_silu", "run_get_batch", "run_softmax", "run_cross_entropy", "run_gradient_clipping", "get_adamw_cls", "run_get_lr_cosine_schedule", "run_save_checkpoint", "run_load_checkpoint", "get_tokenizer", "run_train_bpe"]
+CONTRACT = [
+    "run_linear",
+    "run_embedding",
+    "run_swiglu",
+    "run_scaled_dot_product_attention",
+    "run_multihead_self_attention",
+    "run_multihead_self_attention_with_rope",
+    "run_rope",
+    "run_transformer_block",
+    "run_transformer_lm",
+    "run_rmsnorm",
+    "run_silu",
+    "run_get_batch",
+    "run_softmax",
+    "run_cross_entropy",
+    "run_gradient_clipping",
+    "get_adamw_cls",
+    "run_get_lr_cosine_schedule",
+    "run_save_checkpoint",
+    "run_load_checkpoint",
+    "get_tokenizer",
+    "run_train_bpe",
+]
 
 
 @pytest.fixture
@@ -171,7 +193,7 @@ def test_batch() -> None:
 
 def test_optimizer_clipping_and_schedule(rand: Callable[..., torch.Tensor]) -> None:
     ours, theirs = (torch.nn.Parameter(torch.ones(5, 3)) for _ in range(2))
-    options = dict(lr=0.1, weight_decay=0.1, betas=(0.9, 0.95), eps=1e-8)
+    options = {"lr": 0.1, "weight_decay": 0.1, "betas": (0.9, 0.95), "eps": 1e-8}
     a, b = adapters.get_adamw_cls()([ours], **options), torch.optim.AdamW([theirs], **options)
     for _ in range(20):
         ours.grad = rand(5, 3) * 10

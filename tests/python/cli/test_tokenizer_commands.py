@@ -1,4 +1,4 @@
-"""``train-bpe``, ``encode`` and ``decode`` as commands: results, messages, exit codes, no litter."""
+"""``train-bpe``, ``encode`` and ``decode`` as commands: results, messages, codes, no litter."""
 
 from __future__ import annotations
 

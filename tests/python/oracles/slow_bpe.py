@@ -90,7 +90,7 @@ def encode(
 ) -> list[int]:
     """In every pretoken, the pair that was merged first in training, until there is none."""
     ranks = {pair: rank for rank, pair in reversed(list(enumerate(merges)))}
-    ids = {token: i for i, token in reversed(sorted(vocab.items()))}
+    ids = {token: i for i, token in sorted(vocab.items(), reverse=True)}
     out: list[int] = []
     for part, special in split_special(text, special_tokens):
         if special:

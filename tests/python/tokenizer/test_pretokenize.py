@@ -16,7 +16,7 @@ from oracles import slow_bpe
 
 
 def changed_class(character: str) -> bool:
-    """Unassigned in this Python's older tables: newer Unicode versions may have given it a class."""
+    """Not in this Python's Unicode: a newer one may have given it a class."""
     return unicodedata.category(character) == "Cn"
 
 

@@ -8,27 +8,12 @@ END = "<|endoftext|>"
 
 #: Pieces that meet each other's edges: contractions, kinds of space, scripts, marks, specials.
 NASTY_PIECES = (
-    ["'", "'s", "'ll", "'re", "'S", " '", "\t'", "\n's", "’s", "don't", "''ve"]
-    + [" ", "  ", "\t", "\n", "\r\n", "\n\n", "\u00a0", "\u3000", "\u2028", "\x0b", "\x1c", "\x85"]
-    + [
-        "a",
-        "Z",
-        "the",
-        " the",
-        "é",
-        "e\u0301",
-        "ß",
-        "Ω",
-        "я",
-        "中",
-        "文。",
-        "ひらがな",
-        "한글",
-        "ع",
-    ]
-    + ["0", "42", "½", "Ⅷ", "٣", "²", "१"]
-    + ["!", "...", "_", "#", "€", "😀", "👩\u200d👩\u200d👧", "\ufffd", "\ufeff", "\x00", "\x7f"]
-    + [END, "<|endoftext", "|>", "<|", "<|endoftext|><|endoftext|>", "<"]
+    *("'", "'s", "'ll", "'re", "'S", " '", "\t'", "\n's", "’s", "don't", "''ve"),
+    *(" ", "  ", "\t", "\n", "\r\n", "\n\n", "\xa0", "\u3000", "\u2028", "\x0b", "\x1c", "\x85"),
+    *("a", "Z", "the", " the", "é", "e\u0301", "ß", "Ω", "я", "中", "文。", "ひら", "한글", "ع"),
+    *("0", "42", "½", "Ⅷ", "٣", "²", "१"),
+    *("!", "...", "_", "#", "€", "😀", "👩\u200d👩\u200d👧", "\ufffd", "\ufeff", "\x00", "\x7f"),
+    *(END, "<|endoftext", "|>", "<|", "<|endoftext|><|endoftext|>", "<"),
 )
 
 #: Any text, with the nasty pieces far more often than chance would have it.
