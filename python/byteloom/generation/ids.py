@@ -44,11 +44,18 @@ def generate_ids(
         ValueError: an empty prompt, ids that the model lacks, impossible settings.
     """
     check_sampling(temperature, top_k, top_p)
-    if not prompt:
-        raise ValueError("the prompt has no tokens: generation needs at least one to go on from")
     if max_new_tokens < 0:
         raise ValueError(f"max_new_tokens is {max_new_tokens}; it must be 0 or more")
-    reader = _Reader(model, prompt, use_cache)
+    if len(prompt) == 0:
+        raise ValueError("the prompt has no tokens: generation needs at least one to go on from")
+    tokens, vocab_size = [int(token) for token in prompt], model.config.vocab_size
+    for place, token in enumerate(tokens):
+        if not 0 <= token < vocab_size:
+            raise ValueError(
+                f"token {place} of the prompt is {token}; the model has the ids 0 .. "
+                f"{vocab_size - 1}: is the tokenizer the one it was trained with?"
+            )
+    reader = _Reader(model, tokens, use_cache)
     chance = torch.Generator(reader.device)
     chance.seed() if seed is None else chance.manual_seed(seed)
 
@@ -66,12 +73,12 @@ def generate_ids(
 class _Reader:
     """What the model sees: a window on the text that never outgrows the context."""
 
-    def __init__(self, model: TransformerLM, prompt: Sequence[int], use_cache: bool) -> None:
+    def __init__(self, model: TransformerLM, prompt: list[int], use_cache: bool) -> None:
         self.model = model
         self.device = next(model.parameters()).device
         self.context = model.config.context_length
         self.cache = model.new_cache() if use_cache else None
-        self.window = list(prompt[-self.context :])
+        self.window = prompt[-self.context :]
         self.unread = self.window
 
     def append(self, token: int) -> None:
