@@ -65,9 +65,18 @@ class ModelConfig:
         """Makes one of the blocks."""
         return TransformerBlock(self.d_model, self.num_heads, self.attention, self.ffn, self.norm)
 
-    def build(self) -> TransformerLM:
-        """Makes the model, with fresh weights from torch's global generator."""
-        return TransformerLM(self)
+    def build(self, seed: int | None = None) -> TransformerLM:
+        """Makes the model, on the CPU, with fresh weights.
+
+        Args:
+            seed: the same seed gives the same weights, and torch's global generator is left as it
+                was; ``None`` draws from that.
+        """
+        if seed is None:
+            return TransformerLM(self)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            return TransformerLM(self)
 
 
 class TransformerLM(nn.Module):
