@@ -82,6 +82,11 @@ class ModelConfig:
 class TransformerLM(nn.Module):
     """Embedding, blocks, norm, and a linear map to one logit a token of the vocabulary.
 
+    The shape of GPT (Radford et al. 2018) with, by default, the parts of Llama (arXiv:2302.13971).
+
+    Args:
+        config: chooses every part.
+
     Example:
         >>> config = ModelConfig(vocab_size=10, context_length=8, d_model=16, num_heads=2)
         >>> TransformerLM(config)(torch.tensor([[1, 2, 3]])).shape

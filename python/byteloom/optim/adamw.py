@@ -51,6 +51,14 @@ class AdamW(torch.optim.Optimizer):
 
     Raises:
         ValueError: a negative setting, or a decay outside [0, 1).
+
+    Example:
+        >>> weight = nn.Parameter(torch.ones(2))
+        >>> optimizer = AdamW([weight], lr=0.1, weight_decay=0.0)
+        >>> weight.sum().backward()
+        >>> optimizer.step()
+        >>> weight.detach()  # the first step is as long as the learning rate
+        tensor([0.9000, 0.9000])
     """
 
     def __init__(

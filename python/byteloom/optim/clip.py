@@ -24,6 +24,12 @@ def clip_grad_norm(
 
     Raises:
         ValueError: a ``max_norm`` that is not above zero.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.zeros(2))
+        >>> weight.grad = torch.tensor([3.0, 4.0])
+        >>> clip_grad_norm([weight], max_norm=1.0), weight.grad
+        (tensor(5.), tensor([0.6000, 0.8000]))
     """
     if not max_norm > 0:
         raise ValueError(f"max_norm is {max_norm}; it must be above 0")

@@ -56,6 +56,14 @@ class Cache:
     Args:
         num_layers: layers of the model.
         max_length: tokens there is room for.
+
+    Example:
+        >>> from byteloom.model import ModelConfig
+        >>> model = ModelConfig(vocab_size=10, context_length=8, d_model=16, num_heads=2).build()
+        >>> cache, text = model.new_cache(), torch.tensor([[1, 2, 3]])
+        >>> parts = [model(text[:, :2], cache=cache), model(text[:, 2:], cache=cache)]
+        >>> torch.allclose(torch.cat(parts, dim=1), model(text), atol=1e-5)
+        True
     """
 
     def __init__(self, num_layers: int, max_length: int) -> None:

@@ -34,6 +34,9 @@ class MultiHeadConfig:
 class MultiHeadSelfAttention(nn.Module):
     """Every token looks at itself and those before it, in ``num_heads`` ways at once.
 
+    Written out, for each head: softmax(Q K^T / sqrt(d_head) + mask) V, with Q, K and V three linear
+    maps of the tokens, and a fourth map of all heads' results side by side (arXiv:1706.03762).
+
     Args:
         d_model: size of the last dimension, in and out; divisible by ``num_heads``.
         num_heads: heads of size d_model / num_heads.

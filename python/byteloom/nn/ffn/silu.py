@@ -32,6 +32,11 @@ class SiLUFeedForward(nn.Module):
     Args:
         d_model: size of the last dimension, in and out.
         d_ff: inner size.
+
+    Example:
+        >>> import torch
+        >>> SiLUFeedForward(8, 32)(torch.zeros(2, 8)).shape
+        torch.Size([2, 8])
     """
 
     def __init__(self, d_model: int, d_ff: int) -> None:

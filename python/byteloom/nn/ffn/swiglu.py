@@ -32,7 +32,7 @@ def default_d_ff(d_model: int) -> int:
 
 
 class SwiGLU(nn.Module):
-    """w2(silu(w1 x) * w3 x): what passes is gated by what else is seen.
+    """w2(silu(w1 x) * w3 x): what passes is gated by what else is seen (arXiv:2002.05202).
 
     Args:
         d_model: size of the last dimension, in and out.

@@ -29,7 +29,7 @@ class LayerNormConfig:
 
 
 class LayerNorm(nn.Module):
-    """(x - mean(x)) / sqrt(var(x) + eps) * weight + bias, computed in float32.
+    """(x - mean(x)) / sqrt(var(x) + eps) * weight + bias, in float32 (arXiv:1607.06450).
 
     Args:
         d_model: size of the last dimension.

@@ -27,7 +27,7 @@ class RMSNormConfig:
 
 
 class RMSNorm(nn.Module):
-    """x / sqrt(mean(x^2) + eps) * weight, computed in float32.
+    """x / sqrt(mean(x^2) + eps) * weight, computed in float32 (arXiv:1910.07467).
 
     Args:
         d_model: size of the last dimension.
