@@ -40,16 +40,18 @@ test-rust:
 	cargo test --quiet
 
 test-python: setup
+	pytest -q --doctest-modules python/byteloom
 	pytest -q -n 2
 
-check: setup ## format, lints, types, import layers
+check: setup ## format, lints, types, import layers, examples in docstrings
 	cargo fmt --check
 	cargo clippy --quiet --all-targets -- -D warnings
 	cargo clippy --quiet --features python -- -D warnings
 	ruff format --check .
 	ruff check .
 	mypy
-	lint-imports
+	lint-imports --no-logo
+	pytest -q --doctest-modules python/byteloom
 
 format: setup ## rewrite the sources as the formatters want them
 	cargo fmt

@@ -29,7 +29,7 @@ class PretokenCounts:
         >>> counts.most_common(1), counts.total
         ([(b'low', 2)], 4)
         >>> counts.train(vocab_size=258).merges
-        [(b'l', b'o'), (b'lo', b'w')]
+        [(b'o', b'w'), (b'l', b'ow')]
     """
 
     __slots__ = ("_core",)
