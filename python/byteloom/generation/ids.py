@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import TypedDict
 
 import torch
 from jaxtyping import Float
@@ -10,6 +11,17 @@ from torch import Tensor
 
 from byteloom.generation.sample import check_sampling, sample
 from byteloom.model import TransformerLM
+
+
+class Sampling(TypedDict, total=False):
+    """What :func:`generate_ids` may be told, as those who hand it on name it."""
+
+    max_new_tokens: int
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    seed: int | None
+    use_cache: bool
 
 
 def generate_ids(
@@ -42,6 +54,13 @@ def generate_ids(
 
     Raises:
         ValueError: an empty prompt, ids that the model lacks, impossible settings.
+
+    Example:
+        >>> from byteloom.model import ModelConfig
+        >>> model = ModelConfig(vocab_size=10, context_length=8, d_model=16, num_heads=2).build()
+        >>> ids = generate_ids(model, [1, 2, 3], max_new_tokens=20, seed=0)
+        >>> len(list(ids))
+        20
     """
     check_sampling(temperature, top_k, top_p)
     if max_new_tokens < 0:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Unpack
 
-from byteloom.generation.ids import generate_ids
+from byteloom.generation.ids import Sampling, generate_ids
 from byteloom.model import TransformerLM
 from byteloom.tokenizer import Tokenizer
 
 
 def stream_text(
-    model: TransformerLM, tokenizer: Tokenizer, prompt: str, *, stop: str | None = None, **how: Any
+    model: TransformerLM,
+    tokenizer: Tokenizer,
+    prompt: str,
+    *,
+    stop: str | None = None,
+    **how: Unpack[Sampling],
 ) -> Iterator[str]:
     """Generates text piece by piece, as soon as whole characters are there.
 
@@ -35,9 +40,22 @@ def stream_text(
 
 
 def generate(
-    model: TransformerLM, tokenizer: Tokenizer, prompt: str, *, stop: str | None = None, **how: Any
+    model: TransformerLM,
+    tokenizer: Tokenizer,
+    prompt: str,
+    *,
+    stop: str | None = None,
+    **how: Unpack[Sampling],
 ) -> str:
-    """As :func:`stream_text`, all at once."""
+    """Generates text, all at once; otherwise as :func:`stream_text`.
+
+    Example:
+        >>> from byteloom.model import ModelConfig
+        >>> tokenizer = Tokenizer({i: bytes([i]) for i in range(256)}, [])
+        >>> model = ModelConfig(vocab_size=256, context_length=8, d_model=16, num_heads=2).build()
+        >>> isinstance(generate(model, tokenizer, "Once", max_new_tokens=5, temperature=0.8), str)
+        True
+    """
     return "".join(stream_text(model, tokenizer, prompt, stop=stop, **how))
 
 
