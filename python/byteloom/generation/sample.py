@@ -27,19 +27,21 @@ def sample(
         generator: where chance comes from.
 
     Raises:
-        ValueError: a setting with which nothing could be drawn; logits that are NaN.
+        ValueError: a setting with which nothing could be drawn; logits of a model that has diverged.
 
     Example:
         >>> sample(torch.tensor([[0.0, 3.0, 1.0]]), temperature=0)
         tensor([1])
     """
     check_sampling(temperature, top_k, top_p)
-    if logits.isnan().any():
-        raise ValueError("the logits are not numbers (NaN): the model has diverged")
+    largest = logits.amax(-1, keepdim=True)
+    if not largest.isfinite().all():
+        raise ValueError("the logits are not finite numbers (NaN): the model has diverged")
     if temperature == 0:
         return logits.argmax(-1)
-    # The largest becomes 0 first, so that even a tiny temperature divides nothing into infinity.
-    scores = (logits.float() - logits.amax(-1, keepdim=True)) / temperature
+    # The largest becomes 0 first, so that a tiny temperature divides nothing into infinity, and
+    # none is so tiny that float32 takes it for 0.
+    scores = (logits.float() - largest) / max(temperature, 1e-30)
     if top_k is not None:
         kept = scores.topk(min(top_k, scores.shape[-1]))
         scores = torch.full_like(scores, -torch.inf).scatter(-1, kept.indices, kept.values)
