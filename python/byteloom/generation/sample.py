@@ -27,7 +27,7 @@ def sample(
         generator: where chance comes from.
 
     Raises:
-        ValueError: a setting with which nothing could be drawn; logits of a model that has diverged.
+        ValueError: a setting with which nothing could be drawn; logits that are not finite.
 
     Example:
         >>> sample(torch.tensor([[0.0, 3.0, 1.0]]), temperature=0)

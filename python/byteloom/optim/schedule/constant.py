@@ -19,7 +19,7 @@ class ConstantConfig:
     """Steps in which it rises, in a straight line."""
 
     def __post_init__(self) -> None:
-        if self.max_lr < 0:
+        if not self.max_lr >= 0:
             raise ValueError(f"schedule.max_lr is {self.max_lr}; it must not be negative")
         if self.warmup_steps < 0:
             raise ValueError(f"schedule.warmup_steps is {self.warmup_steps}; it must be 0 or more")
