@@ -5,6 +5,7 @@
 //! is one worker at a time, which a copy from the page cache bears, and what happens to the piece
 //! afterwards is all at once.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ pub struct Pieces {
 
 #[derive(Debug)]
 struct State {
-    waiting: std::vec::IntoIter<PathBuf>,
+    waiting: VecDeque<PathBuf>,
     current: Option<Input>,
     next_index: usize,
 }
@@ -77,7 +78,7 @@ impl Pieces {
             piece_size,
             total_bytes,
             state: Mutex::new(State {
-                waiting: inputs.to_vec().into_iter(),
+                waiting: inputs.iter().cloned().collect(),
                 current: None,
                 next_index: 0,
             }),
@@ -100,7 +101,7 @@ impl Pieces {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let Some(input) = &mut state.current else {
-                let Some(path) = state.waiting.next() else { return Ok(None) };
+                let Some(path) = state.waiting.pop_front() else { return Ok(None) };
                 state.current = Some(Input::open(path)?);
                 continue;
             };
@@ -148,7 +149,8 @@ impl Input {
     /// Reads until `buffer` holds `wanted` bytes; `false` if the file ended before.
     fn read_up_to(&mut self, wanted: usize, buffer: &mut Vec<u8>) -> Result<bool> {
         let missing = wanted.saturating_sub(buffer.len());
-        buffer.reserve_exact(missing);
+        // A piece that grows, or an absurd size, takes memory as the file fills it.
+        buffer.reserve(missing.min(2 * DEFAULT_PIECE_SIZE));
         let read = (&mut self.reader)
             .take(missing as u64)
             .read_to_end(buffer)

@@ -128,17 +128,19 @@ impl SpecialTokens {
         })
     }
 
-    /// The last place at or before `limit`, but not 0, where an occurrence begins or ends and none
-    /// lies across: the parts on both sides split on their own as they do together.
+    /// The last place at or before `limit`, but not 0, where a token that [`SpecialTokens::split`]
+    /// takes begins or ends and no occurrence lies across: the parts on both sides split on their own
+    /// as they do together. An occurrence that is not taken is ordinary text, and stops no pretoken.
     #[must_use]
     pub fn last_border(&self, text: &[u8], limit: usize) -> Option<usize> {
-        let finder = self.occurrences.as_ref()?;
-        let mut borders: Vec<usize> = finder
-            .find_overlapping_iter(text)
+        let matcher = self.matcher.as_ref()?;
+        let mut borders: Vec<usize> = matcher
+            .find_iter(text)
+            .take_while(|found| found.start() <= limit)
             .flat_map(|found| [found.start(), found.end()])
             .filter(|border| (1..=limit).contains(border))
             .collect();
-        borders.sort_unstable();
+        borders.dedup();
         borders.into_iter().rev().find(|&at| !self.straddled(text, at))
     }
 }

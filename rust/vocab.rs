@@ -9,6 +9,9 @@ use crate::{Error, Result};
 
 type Bytes = Vec<u8>;
 
+/// The left and the right part of a merge.
+pub type Merge = (Bytes, Bytes);
+
 /// Ids 0 .. n-1 with their bytes, merges in order of creation, and special tokens.
 ///
 /// A special token's id is not what text merges into, even if its bytes are those of an ordinary
@@ -16,7 +19,7 @@ type Bytes = Vec<u8>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vocabulary {
     tokens: Vec<Bytes>,
-    merges: Vec<(Bytes, Bytes)>,
+    merges: Vec<Merge>,
     /// The same merges as ids: left, right, product.
     merge_ids: Vec<(u32, u32, u32)>,
     special: Vec<(Bytes, u32)>,
@@ -31,7 +34,7 @@ impl Vocabulary {
     /// before it or whose product has no id, or an empty or repeated special token.
     pub fn new(
         tokens: Vec<(u32, Bytes)>,
-        merges: Vec<(Bytes, Bytes)>,
+        merges: Vec<Merge>,
         special_tokens: &[Bytes],
     ) -> Result<Self> {
         let mut by_id: Vec<Option<Bytes>> = vec![None; tokens.len()];
@@ -58,7 +61,7 @@ impl Vocabulary {
     /// Takes tokens in the order of their ids, and special tokens with theirs.
     pub(crate) fn build(
         tokens: Vec<Bytes>,
-        merges: Vec<(Bytes, Bytes)>,
+        merges: Vec<Merge>,
         special: Vec<(Bytes, u32)>,
     ) -> Result<Self> {
         let ids = ordinary_ids(&tokens, &special);
@@ -150,7 +153,7 @@ impl Vocabulary {
 
     /// The merges in order of creation.
     #[must_use]
-    pub fn merges(&self) -> &[(Bytes, Bytes)] {
+    pub fn merges(&self) -> &[Merge] {
         &self.merges
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::alphabet::Alphabet;
 use super::read_text;
 use crate::atomic::write_atomic;
-use crate::vocab::Vocabulary;
+use crate::vocab::{Merge, Vocabulary};
 use crate::{Error, Result};
 
 /// Reads both files. The format does not say which tokens are special: with `None`, those are that are
@@ -31,7 +31,7 @@ pub fn load(vocab: &Path, merges: &Path, special: Option<&[Vec<u8>]>) -> Result<
 /// The vocabulary of a table token -> id and of merges.
 pub(super) fn from_tables(
     json: &Map<String, Value>,
-    merges: Vec<(Vec<u8>, Vec<u8>)>,
+    merges: Vec<Merge>,
     special: Option<&[Vec<u8>]>,
     source: &str,
 ) -> Result<Vocabulary> {
@@ -57,23 +57,23 @@ pub(super) fn from_tables(
     }
     found.sort_unstable();
     let found: Vec<Vec<u8>> = found.into_iter().map(|(_, token)| token).collect();
-    if let Some(special) = special {
-        if let Some(strange) = found.iter().find(|token| !special.contains(token)) {
-            return Err(Error::invalid(format!(
-                "token {:?} is neither a byte, nor made by a merge, nor named as a special token",
-                String::from_utf8_lossy(strange)
-            )));
-        }
+    if let Some(special) = special
+        && let Some(strange) = found.iter().find(|token| !special.contains(token))
+    {
+        return Err(Error::invalid(format!(
+            "token {:?} is neither a byte, nor made by a merge, nor named as a special token",
+            String::from_utf8_lossy(strange)
+        )));
     }
     Vocabulary::new(tokens, merges, special.unwrap_or(&found))
 }
 
 /// The merges of a `merges.txt`: the line "#version ..." may begin it.
-fn parse_merges(text: &str, source: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+fn parse_merges(text: &str, source: &str) -> Result<Vec<Merge>> {
     let alphabet = Alphabet::new();
     let lines = text.lines().enumerate();
-    let lines =
-        lines.filter(|(i, line)| !line.is_empty() && !(*i == 0 && line.starts_with("#version")));
+    let is_version = |i, line: &str| i == 0 && line.starts_with("#version");
+    let lines = lines.filter(|(i, line)| !line.is_empty() && !is_version(*i, line));
     lines
         .map(|(index, line)| {
             let wrong = || {

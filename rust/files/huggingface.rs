@@ -11,7 +11,7 @@ use super::alphabet::Alphabet;
 use super::{Loaded, gpt2};
 use crate::atomic::write_atomic;
 use crate::pretokenize::Pretokenizer;
-use crate::vocab::Vocabulary;
+use crate::vocab::{Merge, Vocabulary};
 use crate::{Error, Result};
 
 /// The text of a `tokenizer.json`.
@@ -184,7 +184,7 @@ fn read_pattern(pre_tokenizer: &Value) -> Result<String, String> {
 }
 
 /// Merges are written "a b" by old versions and ["a", "b"] by new ones.
-fn read_merges(merges: &Value) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
+fn read_merges(merges: &Value) -> Result<Vec<Merge>, String> {
     let alphabet = Alphabet::new();
     let merges = merges.as_array().ok_or("model.merges is missing")?;
     let read = |(index, merge): (usize, &Value)| {

@@ -154,13 +154,16 @@ impl Pretokenizer {
 }
 
 /// Where texts can be cut under every preset: before a space between an ASCII letter or digit and an
-/// ASCII letter, and between a newline and an ASCII letter.
+/// ASCII letter, and between a newline and what is neither whitespace nor a slash, which o200k joins to
+/// newlines behind punctuation.
 fn is_preset_cut(text: &[u8], at: usize) -> bool {
     match (text[at - 1], text[at]) {
         (before, b' ') => {
             before.is_ascii_alphanumeric() && text.get(at + 1).is_some_and(u8::is_ascii_alphabetic)
         }
-        (b'\n', after) => after.is_ascii_alphabetic(),
+        (b'\n', after) => {
+            after != b'/' && classes::Classes::get().first(&text[at..]).0 != classes::Class::Space
+        }
         _ => false,
     }
 }
