@@ -1,0 +1,301 @@
+//! `Tokenizer`: encoding and decoding, and the files and tables of tokenizers.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use numpy::IntoPyArray;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use super::convert::{Text, extract_ids, special_to_str};
+use super::counts::PretokenCounts;
+use super::watch::watch;
+use crate::encode::{AllowedSpecial, Dtype, EncodeOptions, Encoder, TokenId};
+use crate::pretokenize::Pretokenizer;
+use crate::vocab::{Merge, Vocabulary};
+use crate::{Monitor, Result, chunk, files, threads};
+
+/// Texts from this size on are encoded by a watched thread, so that Ctrl-C can stop them.
+const LONG_TEXT: usize = 1 << 22;
+
+/// A vocabulary and a pattern, ready to encode and decode.
+#[pyclass(module = "byteloom._rust", frozen)]
+pub struct Tokenizer {
+    encoder: Encoder,
+}
+
+impl Tokenizer {
+    pub fn new_from(encoder: Encoder) -> Self {
+        Self { encoder }
+    }
+
+    fn with_pattern(vocabulary: Vocabulary, pattern: &str) -> PyResult<Self> {
+        Ok(Self { encoder: Encoder::new(vocabulary, Pretokenizer::new(pattern)?)? })
+    }
+
+    fn from_loaded(loaded: files::Loaded, pattern: Option<&str>) -> PyResult<Self> {
+        let pattern = pattern.or(loaded.pattern.as_deref()).unwrap_or("gpt2").to_owned();
+        Self::with_pattern(loaded.vocabulary, &pattern)
+    }
+
+    fn vocabulary(&self) -> &Vocabulary {
+        self.encoder.vocabulary()
+    }
+
+    fn allowed(&self, tokens: Option<Vec<String>>) -> Result<AllowedSpecial> {
+        tokens.map_or(Ok(AllowedSpecial::All), |tokens| self.encoder.allow(&tokens))
+    }
+
+    /// The ids of a text, in the type asked for.
+    fn ids<T: TokenId>(
+        &self,
+        py: Python<'_>,
+        text: &Text<'_>,
+        allowed: &AllowedSpecial,
+    ) -> PyResult<Vec<T>> {
+        let text = text.bytes()?;
+        let encode = |monitor: &Monitor| {
+            let mut ids = Vec::new();
+            self.encoder.encode(text, allowed, monitor, &mut ids)?;
+            Ok(ids)
+        };
+        if text.len() < LONG_TEXT {
+            return Ok(py.detach(|| encode(&Monitor::new()))?);
+        }
+        watch(py, None, encode)
+    }
+
+    fn is_wide(&self) -> bool {
+        self.vocabulary().len() as u64 > u16::LIMIT
+    }
+
+    fn batch<T: TokenId>(
+        &self,
+        texts: &[&[u8]],
+        allowed: &AllowedSpecial,
+        threads: usize,
+        monitor: &Monitor,
+    ) -> Result<Vec<Vec<T>>> {
+        let next = AtomicUsize::new(0);
+        let parts = threads::run(threads.min(texts.len()).max(1), |failed| {
+            let mut done = Vec::new();
+            while !failed()
+                && let index = next.fetch_add(1, Relaxed)
+                && let Some(text) = texts.get(index)
+            {
+                let mut ids = Vec::new();
+                self.encoder.encode(text, allowed, monitor, &mut ids)?;
+                done.push((index, ids));
+            }
+            Ok(done)
+        })?;
+        let mut all: Vec<(usize, Vec<T>)> = parts.into_iter().flatten().collect();
+        all.sort_unstable_by_key(|(index, _)| *index);
+        Ok(all.into_iter().map(|(_, ids)| ids).collect())
+    }
+}
+
+#[pymethods]
+impl Tokenizer {
+    #[new]
+    fn new(
+        vocab: Vec<(i64, Vec<u8>)>,
+        merges: Vec<Merge>,
+        special_tokens: Vec<String>,
+        pattern: &str,
+    ) -> PyResult<Self> {
+        let id = |id: i64| {
+            u32::try_from(id).map_err(|_| {
+                PyValueError::new_err(format!("id {id} in the vocabulary: ids are 0 .. n-1"))
+            })
+        };
+        let tokens =
+            vocab.into_iter().map(|(i, token)| Ok((id(i)?, token))).collect::<PyResult<_>>()?;
+        let special: Vec<_> = special_tokens.into_iter().map(String::into_bytes).collect();
+        Self::with_pattern(Vocabulary::new(tokens, merges, &special)?, pattern)
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (path, pattern = None))]
+    fn load(py: Python<'_>, path: PathBuf, pattern: Option<&str>) -> PyResult<Self> {
+        Self::from_loaded(py.detach(|| files::load(&path))?, pattern)
+    }
+
+    #[staticmethod]
+    fn from_vocab_merges(
+        vocab_path: PathBuf,
+        merges_path: PathBuf,
+        special_tokens: Vec<String>,
+        pattern: &str,
+    ) -> PyResult<Self> {
+        let special: Vec<_> = special_tokens.into_iter().map(String::into_bytes).collect();
+        let vocabulary = files::gpt2::load(&vocab_path, &merges_path, Some(&special))?;
+        Self::with_pattern(vocabulary, pattern)
+    }
+
+    #[staticmethod]
+    fn from_json(text: &str) -> PyResult<Self> {
+        Self::from_loaded(files::huggingface::parse(text, "tokenizer.json")?, None)
+    }
+
+    #[staticmethod]
+    fn from_ranks(
+        ranks: Vec<(Vec<u8>, u32)>,
+        special_tokens: Vec<(String, u32)>,
+        pattern: &str,
+    ) -> PyResult<Self> {
+        let special = special_tokens.into_iter().map(|(token, id)| (token.into_bytes(), id));
+        Self::with_pattern(Vocabulary::from_ranks(ranks, special.collect())?, pattern)
+    }
+
+    fn to_json(&self) -> PyResult<String> {
+        Ok(files::huggingface::to_json(self.vocabulary(), self.encoder.pretokenizer())?)
+    }
+
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        let pretokenizer = self.encoder.pretokenizer();
+        Ok(py.detach(|| files::huggingface::save(self.vocabulary(), pretokenizer, &path))?)
+    }
+
+    fn save_vocab_merges(&self, vocab_path: PathBuf, merges_path: PathBuf) -> PyResult<()> {
+        Ok(files::gpt2::save(self.vocabulary(), &vocab_path, &merges_path)?)
+    }
+
+    fn save_tiktoken(&self, path: PathBuf) -> PyResult<()> {
+        Ok(files::tiktoken::save(self.vocabulary(), &path)?)
+    }
+
+    #[getter]
+    fn vocab<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let vocab = PyDict::new(py);
+        for (id, token) in self.vocabulary().tokens().iter().enumerate() {
+            vocab.set_item(id, PyBytes::new(py, token))?;
+        }
+        Ok(vocab)
+    }
+
+    #[getter]
+    fn merges<'py>(&self, py: Python<'py>) -> Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+        let bytes = |token: &[u8]| PyBytes::new(py, token);
+        self.vocabulary().merges().iter().map(|(a, b)| (bytes(a), bytes(b))).collect()
+    }
+
+    #[getter]
+    fn special_tokens<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let special = PyDict::new(py);
+        for (token, id) in self.vocabulary().special_tokens() {
+            special.set_item(special_to_str(token), id)?;
+        }
+        Ok(special)
+    }
+
+    #[getter]
+    fn pattern(&self) -> &str {
+        self.encoder.pretokenizer().pattern()
+    }
+
+    #[getter]
+    fn preset(&self) -> Option<&str> {
+        self.encoder.pretokenizer().preset()
+    }
+
+    #[getter]
+    fn vocab_size(&self) -> usize {
+        self.vocabulary().len()
+    }
+
+    #[pyo3(signature = (text, allowed_special = None))]
+    fn encode(
+        &self,
+        py: Python<'_>,
+        text: Text<'_>,
+        allowed_special: Option<Vec<String>>,
+    ) -> PyResult<Vec<u32>> {
+        self.ids(py, &text, &self.allowed(allowed_special)?)
+    }
+
+    #[pyo3(signature = (text, allowed_special = None))]
+    fn encode_array<'py>(
+        &self,
+        py: Python<'py>,
+        text: Text<'py>,
+        allowed_special: Option<Vec<String>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let allowed = self.allowed(allowed_special)?;
+        Ok(if self.is_wide() {
+            self.ids::<u32>(py, &text, &allowed)?.into_pyarray(py).into_any()
+        } else {
+            self.ids::<u16>(py, &text, &allowed)?.into_pyarray(py).into_any()
+        })
+    }
+
+    #[pyo3(signature = (texts, allowed_special = None, num_threads = None))]
+    fn encode_batch<'py>(
+        &self,
+        py: Python<'py>,
+        texts: Vec<Text<'py>>,
+        allowed_special: Option<Vec<String>>,
+        num_threads: Option<usize>,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let allowed = self.allowed(allowed_special)?;
+        let threads = threads::resolve(num_threads)?;
+        let texts = texts.iter().map(Text::bytes).collect::<PyResult<Vec<_>>>()?;
+        Ok(if self.is_wide() {
+            let ids = watch(py, None, |m| self.batch::<u32>(&texts, &allowed, threads, m))?;
+            ids.into_iter().map(|ids| ids.into_pyarray(py).into_any()).collect()
+        } else {
+            let ids = watch(py, None, |m| self.batch::<u16>(&texts, &allowed, threads, m))?;
+            ids.into_iter().map(|ids| ids.into_pyarray(py).into_any()).collect()
+        })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "Python names them")]
+    #[pyo3(signature = (inputs, output, dtype = "auto", num_threads = None, piece_size = None, progress = None))]
+    fn encode_files(
+        &self,
+        py: Python<'_>,
+        inputs: Vec<PathBuf>,
+        output: PathBuf,
+        dtype: &str,
+        num_threads: Option<usize>,
+        piece_size: Option<usize>,
+        progress: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<(u64, u64, &'static str)> {
+        let dtype = match dtype {
+            "auto" => Dtype::Auto,
+            "uint16" => Dtype::U16,
+            "uint32" => Dtype::U32,
+            other => {
+                return Err(PyValueError::new_err(format!(
+                    "dtype is {other:?}; it must be \"auto\", \"uint16\" or \"uint32\""
+                )));
+            }
+        };
+        let piece_size = piece_size.unwrap_or(chunk::DEFAULT_PIECE_SIZE);
+        let options = EncodeOptions { dtype, num_threads, piece_size };
+        let stats = watch(py, progress.as_ref(), |monitor| {
+            self.encoder.encode_files(&inputs, &output, &options, monitor)
+        })?;
+        let dtype = if stats.dtype == Dtype::U16 { "uint16" } else { "uint32" };
+        Ok((stats.tokens, stats.bytes, dtype))
+    }
+
+    fn count_tokens(&self, py: Python<'_>, counts: &Bound<'_, PretokenCounts>) -> PyResult<u64> {
+        let counts = counts.get();
+        watch(py, None, |monitor| self.encoder.count_tokens(&counts.lock(), monitor))
+    }
+
+    fn decode_bytes<'py>(
+        &self,
+        py: Python<'py>,
+        ids: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let ids = extract_ids(ids)?;
+        let bytes = py.detach(|| {
+            let mut bytes = Vec::new();
+            self.encoder.decode(&ids, &mut bytes).map(|()| bytes)
+        })?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+}
