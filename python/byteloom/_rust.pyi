@@ -119,8 +119,18 @@ class Tokenizer:
         pattern: str,
     ) -> None: ...
     @staticmethod
-    def load(path: str, pattern: str | None = None) -> Tokenizer:
-        """Reads a ``tokenizer.json``, a tiktoken file, or a folder with either GPT-2 file pair."""
+    def load(
+        path: str,
+        special_tokens: Sequence[tuple[str, int]] = (),
+        pattern: str | None = None,
+    ) -> Tokenizer:
+        """Reads a ``tokenizer.json``, a tiktoken file, or a folder with either GPT-2 file pair.
+
+        Args:
+            path: what to read.
+            special_tokens: those of a tiktoken file, which cannot name its own.
+            pattern: instead of the file's, or where the format has none; by default "gpt2".
+        """
 
     @staticmethod
     def from_vocab_merges(
@@ -146,6 +156,13 @@ class Tokenizer:
 
     def save_vocab_merges(self, vocab_path: str, merges_path: str) -> None:
         """Writes GPT-2's ``vocab.json`` and ``merges.txt``."""
+
+    def ranks(self) -> list[tuple[bytes, int]]:
+        """tiktoken's ranks: tokens and ids, without special tokens.
+
+        Raises:
+            ValueError: ranks cannot express the merges.
+        """
 
     def save_tiktoken(self, path: str) -> None:
         """Writes a tiktoken rank file (the special tokens are not part of that format)."""

@@ -145,7 +145,7 @@ class TransformerLM(nn.Module):
         return sum(own, start=torch.zeros(())) if own else 0.0
 
     def num_parameters(self, embeddings: bool = True) -> int:
-        """Trainable numbers; without the token embeddings and the output map if so asked."""
+        """Numbers to learn; without the token embeddings and the output map if so asked."""
         left_out = 0
         if not embeddings:
             left_out = self.token_embeddings.weight.numel() + self.lm_head.weight.numel()

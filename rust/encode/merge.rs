@@ -4,10 +4,14 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use crate::Monitor;
 use crate::vocab::Vocabulary;
 
 /// From this length on, a heap of pairs beats looking at all of them for each merge.
 const LONG: usize = 64;
+
+/// Merges of a long pretoken between two looks at the monitor.
+const STRIDE: usize = 1 << 16;
 
 /// No such place, pair or rank.
 const NONE: u32 = u32::MAX;
@@ -86,8 +90,14 @@ impl MergeTable {
         }
     }
 
-    /// The ids of a pretoken.
-    pub fn merge<'s>(&self, pretoken: &[u8], scratch: &'s mut Scratch) -> &'s [u32] {
+    /// The ids of a pretoken; not merged to the end if the monitor is cancelled, which the caller has
+    /// to look at.
+    pub fn merge<'s>(
+        &self,
+        pretoken: &[u8],
+        scratch: &'s mut Scratch,
+        monitor: &Monitor,
+    ) -> &'s [u32] {
         scratch.ids.clear();
         scratch.ids.extend(pretoken.iter().map(|&byte| self.bytes[usize::from(byte)]));
         scratch.pairs.clear();
@@ -95,7 +105,7 @@ impl MergeTable {
         if pretoken.len() < LONG {
             self.merge_short(&mut scratch.ids, &mut scratch.pairs);
         } else {
-            self.merge_long(scratch);
+            self.merge_long(scratch, monitor);
         }
         &scratch.ids
     }
@@ -119,7 +129,7 @@ impl MergeTable {
     }
 
     /// Keeps pairs in a queue by (rank, place) and ids in a list: n log n.
-    fn merge_long(&self, scratch: &mut Scratch) {
+    fn merge_long(&self, scratch: &mut Scratch, monitor: &Monitor) {
         let Scratch { ids, pairs, links, queue } = scratch;
         let last = ids.len() as u32 - 1;
         links.clear();
@@ -132,7 +142,15 @@ impl MergeTable {
         queue.extend(
             (0..last).map(|at| Reverse((pairs[at as usize].rank, at))).filter(|r| r.0.0 != NONE),
         );
+        let mut until_check = STRIDE;
         while let Some(Reverse((rank, at))) = queue.pop() {
+            until_check -= 1;
+            if until_check == 0 {
+                until_check = STRIDE;
+                if monitor.check().is_err() {
+                    break;
+                }
+            }
             let place = at as usize;
             // What was queued is out of date if either id has been merged since.
             if pairs[place].rank != rank {
@@ -165,8 +183,8 @@ impl MergeTable {
         ids.retain(|&id| id != NONE);
         // A pretoken of megabytes should not keep its memory.
         if links.capacity() > 1 << 16 {
-            *links = Vec::new();
-            *queue = BinaryHeap::new();
+            (*links, *pairs, *queue) = (Vec::new(), Vec::new(), BinaryHeap::new());
+            ids.shrink_to_fit();
         }
     }
 }

@@ -155,6 +155,13 @@ impl Encoder {
         monitor: &Monitor,
         ids: &mut Vec<T>,
     ) -> Result<()> {
+        if u32::try_from(text.len()).is_err() {
+            return Err(Error::invalid(format!(
+                "a text of {} bytes is too long to encode at once: 2^32 - 1 are the most; encode \
+                 it as a file",
+                text.len()
+            )));
+        }
         let (special, special_ids) = match allowed {
             AllowedSpecial::All => (&self.special, &self.special_ids),
             AllowedSpecial::Only(special, ids) => (special, ids),
@@ -163,11 +170,11 @@ impl Encoder {
             match segment {
                 Segment::Special(index) => ids.push(T::from_id(special_ids[index])),
                 Segment::Text(text) => self.pretokenizer.for_each(text, monitor, |pretoken| {
-                    worker.encode(&self.table, pretoken, ids);
+                    worker.encode(&self.table, pretoken, ids, monitor);
                 })?,
             }
         }
-        Ok(())
+        monitor.check()
     }
 
     /// How many ids the counted pretokens become.
@@ -179,7 +186,7 @@ impl Encoder {
         let mut total = 0u64;
         counts.for_each(|pretoken, count| {
             if monitor.check().is_ok() {
-                let ids = self.table.merge(pretoken, &mut scratch).len() as u64;
+                let ids = self.table.merge(pretoken, &mut scratch, monitor).len() as u64;
                 total = total.saturating_add(ids.saturating_mul(count));
             }
         });
@@ -211,8 +218,14 @@ impl Worker {
     }
 
     #[inline]
-    fn encode<T: TokenId>(&mut self, table: &MergeTable, pretoken: &[u8], ids: &mut Vec<T>) {
+    fn encode<T: TokenId>(
+        &mut self,
+        table: &MergeTable,
+        pretoken: &[u8],
+        ids: &mut Vec<T>,
+        monitor: &Monitor,
+    ) {
         let (cache, scratch) = (&mut self.cache, &mut self.scratch);
-        cache.encode(pretoken, ids, |pretoken| table.merge(pretoken, scratch));
+        cache.encode(pretoken, ids, |pretoken| table.merge(pretoken, scratch, monitor));
     }
 }

@@ -109,7 +109,12 @@ fn read(text: &str) -> Result<Loaded, String> {
     if !model.is_object() || !matches!(model["type"].as_str(), Some("BPE") | None) {
         return Err(format!("model.type is {}; byteloom reads BPE", model["type"]));
     }
-    refuse_unless(&document, "normalizer", &[Value::Null])?;
+    for key in ["normalizer", "truncation", "padding"] {
+        refuse_unless(&document, key, &[Value::Null])?;
+    }
+    if !matches!(document["decoder"]["type"].as_str(), Some("ByteLevel") | None) {
+        return Err(format!("decoder is {}; byteloom decodes ByteLevel", document["decoder"]));
+    }
     let empty = Value::from("");
     for key in ["dropout", "continuing_subword_prefix", "end_of_word_suffix"] {
         refuse_unless(model, key, &[Value::Null, empty.clone()])

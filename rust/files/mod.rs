@@ -21,14 +21,16 @@ pub struct Loaded {
 /// Reads a `tokenizer.json`, a tiktoken rank file, or a folder with a `tokenizer.json` or with
 /// `vocab.json` and `merges.txt`. What a file is, its content says.
 ///
+/// `special` are the special tokens of a tiktoken file, which cannot name them; other files can.
+///
 /// # Errors
 /// The file cannot be read, or is none of these; the message names it and the place in it.
-pub fn load(path: &Path) -> Result<Loaded> {
+pub fn load(path: &Path, special: &[(Vec<u8>, u32)]) -> Result<Loaded> {
     if path.is_dir() {
         let (json, vocab, merges) =
             (path.join("tokenizer.json"), path.join("vocab.json"), path.join("merges.txt"));
         if json.exists() {
-            return load(&json);
+            return load(&json, special);
         }
         if vocab.exists() && merges.exists() {
             let vocabulary = gpt2::load(&vocab, &merges, None)?;
@@ -44,7 +46,7 @@ pub fn load(path: &Path) -> Result<Loaded> {
     if text.trim_start().starts_with('{') {
         huggingface::parse(&text, &source)
     } else {
-        let vocabulary = tiktoken::parse(&text, &source)?;
+        let vocabulary = tiktoken::parse(&text, special, &source)?;
         Ok(Loaded { vocabulary, pattern: None })
     }
 }

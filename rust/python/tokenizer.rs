@@ -117,9 +117,16 @@ impl Tokenizer {
     }
 
     #[staticmethod]
-    #[pyo3(signature = (path, pattern = None))]
-    fn load(py: Python<'_>, path: PathBuf, pattern: Option<&str>) -> PyResult<Self> {
-        Self::from_loaded(py.detach(|| files::load(&path))?, pattern)
+    #[pyo3(signature = (path, special_tokens = Vec::new(), pattern = None))]
+    fn load(
+        py: Python<'_>,
+        path: PathBuf,
+        special_tokens: Vec<(String, u32)>,
+        pattern: Option<&str>,
+    ) -> PyResult<Self> {
+        let special: Vec<_> =
+            special_tokens.into_iter().map(|(token, id)| (token.into_bytes(), id)).collect();
+        Self::from_loaded(py.detach(|| files::load(&path, &special))?, pattern)
     }
 
     #[staticmethod]
@@ -160,6 +167,11 @@ impl Tokenizer {
 
     fn save_vocab_merges(&self, vocab_path: PathBuf, merges_path: PathBuf) -> PyResult<()> {
         Ok(files::gpt2::save(self.vocabulary(), &vocab_path, &merges_path)?)
+    }
+
+    fn ranks<'py>(&self, py: Python<'py>) -> PyResult<Vec<(Bound<'py, PyBytes>, u32)>> {
+        let ranks = files::tiktoken::ranks(self.vocabulary())?;
+        Ok(ranks.into_iter().map(|(token, rank)| (PyBytes::new(py, &token), rank)).collect())
     }
 
     fn save_tiktoken(&self, path: PathBuf) -> PyResult<()> {

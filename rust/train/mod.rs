@@ -8,7 +8,7 @@
 mod queue;
 mod word;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rustc_hash::FxBuildHasher;
 
@@ -37,8 +37,8 @@ pub struct TrainOptions {
 /// Trains a vocabulary: special tokens, the 256 bytes, and merges until it is full or no pair is left.
 ///
 /// Tokens are their bytes. A merge whose product is a token already gives that token, is listed among
-/// the merges, and does not fill the vocabulary. A special token does not count as one here: text that
-/// merges into the same bytes gets a token of its own.
+/// the merges, and does not fill the vocabulary; it may also be a special token. Only a special token of
+/// one byte has the same bytes as another id.
 ///
 /// # Errors
 /// A vocabulary that does not hold the bytes and special tokens, an empty or repeated special token,
@@ -63,18 +63,25 @@ pub fn train(counts: &Counts, options: &TrainOptions, monitor: &Monitor) -> Resu
     monitor.start((wanted - 256) as u64);
     let mut trainer = Trainer::new(counts, options.tie_break, monitor)?;
     let mut merges = Vec::new();
-    while trainer.ids.len() < wanted
+    let is_special: HashSet<&[u8]> = options.special_tokens.iter().map(Vec::as_slice).collect();
+    let mut made = 256;
+    while made < wanted
         && let Some(best) = trainer.best(options.min_frequency.max(1))
     {
         monitor.check()?;
         let before = trainer.ids.len();
         merges.push((best.left, best.right));
-        trainer.merge(best);
-        monitor.advance((trainer.ids.len() - before) as u64);
+        let product = trainer.merge(best);
+        if trainer.ids.len() > before && !is_special.contains(trainer.order.token(product)) {
+            made += 1;
+            monitor.advance(1);
+        }
     }
     let bytes = |id: u32| trainer.order.token(id).to_vec();
     let merges = merges.iter().map(|&(left, right)| (bytes(left), bytes(right))).collect();
     let ordinary = trainer.order.into_tokens().into_iter().map(Vec::from);
+    let ordinary =
+        ordinary.filter(|token| token.len() == 1 || !is_special.contains(token.as_slice()));
     let tokens = options.special_tokens.iter().cloned().chain(ordinary).collect();
     Vocabulary::build(tokens, merges, options.special_tokens.iter().cloned().zip(0..).collect())
 }
@@ -179,8 +186,8 @@ impl Trainer {
         }
     }
 
-    /// Makes a token of a pair, everywhere.
-    fn merge(&mut self, best: Entry) {
+    /// Makes a token of a pair, everywhere, and returns its id.
+    fn merge(&mut self, best: Entry) -> u32 {
         let (left, right) = (self.order.token(best.left), self.order.token(best.right));
         let pair = Pair {
             left: best.left,
@@ -198,9 +205,11 @@ impl Trainer {
                 fresh
             }
         };
-        let Some(here) = self.pairs.remove(&key(best.left, best.right)) else { return };
-        self.visit(&here.places, pair, product);
-        self.settle(pair, product);
+        if let Some(here) = self.pairs.remove(&key(best.left, best.right)) {
+            self.visit(&here.places, pair, product);
+            self.settle(pair, product);
+        }
+        product
     }
 
     /// Merges the pair at its places, and notes what stands beside it.

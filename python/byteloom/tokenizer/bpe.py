@@ -99,15 +99,26 @@ class Tokenizer:
     # -- files ---------------------------------------------------------------------------------
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        special_tokens: Mapping[str, int] | None = None,
+        pattern: str | None = None,
+    ) -> Self:
         """Reads a ``tokenizer.json``, a tiktoken rank file, or a folder that holds a tokenizer.
+
+        Args:
+            path: the file or folder; what it is, its content says.
+            special_tokens: token -> id, of a tiktoken file, which cannot name its own.
+            pattern: instead of the file's, or where the format has none; by default "gpt2".
 
         Raises:
             FileNotFoundError: nothing there.
             ValueError: the file is none of these, or damaged, or needs what byteloom does not
                 have (a normalizer, say); the message names the file and the place in it.
         """
-        return cls._wrap(_rust.Tokenizer.load(os.fspath(path)))
+        special = list((special_tokens or {}).items())
+        return cls._wrap(_rust.Tokenizer.load(os.fspath(path), special, pattern))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a Hugging Face ``tokenizer.json``, whole or not at all."""

@@ -40,23 +40,11 @@ def to_tiktoken(core: _rust.Tokenizer, name: str) -> tiktoken.Encoding:
         import tiktoken
     except ImportError as error:
         raise ImportError("to_tiktoken needs `pip install tiktoken`") from error
-    special = core.special_tokens
-    ranks = {
-        token: i
-        for i, token in core.vocab.items()
-        if special.get(token.decode("utf-8", "replace")) != i
-    }
-    try:
-        like = _rust.Tokenizer.from_ranks(list(ranks.items()), list(special.items()), core.pattern)
-        same = like.merges == core.merges
-    except ValueError:
-        same = False
-    if not same:
-        raise ValueError(
-            "tiktoken cannot express this tokenizer: its ids are not in the order of its merges"
-        )
     return tiktoken.Encoding(
-        name, pat_str=core.pattern, mergeable_ranks=ranks, special_tokens=special
+        name,
+        pat_str=core.pattern,
+        mergeable_ranks=dict(core.ranks()),
+        special_tokens=core.special_tokens,
     )
 
 

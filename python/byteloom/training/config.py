@@ -44,7 +44,7 @@ class TrainingConfig:
     accumulation: AtLeastOne = 1
     """Batches whose gradients are averaged for one step."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Of the initial weights, the order of the data, and dropout."""
+    """Of the initial weights and the order of the data."""
     eval_interval: AtLeastOne = 250
     """Steps between evaluations on data.valid; the last step always has one."""
     eval_batches: AtLeastOne = 20

@@ -72,22 +72,55 @@ def test_tiktoken_object_and_file(tokenizer: bl.Tokenizer, tmp_path: Path) -> No
     tokenizer.save_tiktoken(path)
     ranks = load_tiktoken_bpe(str(path))
     assert ranks == encoding._mergeable_ranks
+    assert bl.Tokenizer.load(path, tokenizer.special_tokens) == tokenizer
+    with pytest.raises(ValueError, match="give those it was made with"):
+        bl.Tokenizer.load(path)
 
 
-def test_what_tiktoken_cannot_express_is_refused() -> None:
+def test_what_tiktoken_cannot_express_is_refused(tmp_path: Path) -> None:
     vocab = {i: bytes([i]) for i in range(256)} | {256: b"abc", 257: b"ab"}
     tokenizer = bl.Tokenizer(vocab, [(b"a", b"b"), (b"ab", b"c")])
     assert tokenizer.encode("abc") == [256]
-    with pytest.raises(ValueError, match="tiktoken"):
-        tokenizer.to_tiktoken()
+    vocab = {i: bytes([i]) for i in range(256)} | {256: b"ab", 257: b"bc"}
+    reordered = bl.Tokenizer(vocab, [(b"b", b"c"), (b"a", b"b")])
+    for odd in (tokenizer, reordered):
+        with pytest.raises(ValueError, match="tiktoken"):
+            odd.to_tiktoken()
+        with pytest.raises(ValueError, match="tiktoken"):
+            odd.save_tiktoken(tmp_path / "ranks")
+
+
+def test_a_special_token_that_text_also_merges_into(tmp_path: Path) -> None:
+    tokenizer = bl.PretokenCounts.from_mapping({b"then": 3}, ["the"]).train(300)
+    assert (b"t", b"he") in tokenizer.merges or (b"th", b"e") in tokenizer.merges
+    assert sorted(tokenizer.vocab.values()) == sorted(set(tokenizer.vocab.values()))
+    tokenizer.save(tmp_path / "tok.json")
+    again = bl.Tokenizer.load(tmp_path / "tok.json")
+    assert again == tokenizer
+    peer = tokenizer.to_huggingface()
+    for text in ("the then", "theythe", " the"):
+        ids = tokenizer.encode(text)
+        assert tokenizer.decode(ids) == text
+        assert peer.encode(text).ids == ids
 
 
 def test_what_byteloom_does_not_have_is_refused(tokenizer: bl.Tokenizer) -> None:
-    document = json.loads(tokenizer.to_huggingface().to_str())
-    document["normalizer"] = {"type": "NFC"}
-    peer = tokenizers.Tokenizer.from_str(json.dumps(document))
-    with pytest.raises(ValueError, match="normalizer"):
-        bl.Tokenizer.from_huggingface(peer)
+    def changed(**keys: object) -> tokenizers.Tokenizer:
+        document = json.loads(tokenizer.to_huggingface().to_str())
+        return tokenizers.Tokenizer.from_str(json.dumps(document | keys))
+
+    truncating = changed()
+    truncating.enable_truncation(4)
+    padding = changed()
+    padding.enable_padding(length=12)
+    for peer, key in (
+        (changed(normalizer={"type": "NFC"}), "normalizer"),
+        (changed(decoder={"type": "Fuse"}), "decoder"),
+        (truncating, "truncation"),
+        (padding, "padding"),
+    ):
+        with pytest.raises(ValueError, match=key):
+            bl.Tokenizer.from_huggingface(peer)
     with pytest.raises(ValueError, match="no Hugging Face tokenizer"):
         bl.Tokenizer.from_huggingface(object())
 

@@ -19,7 +19,7 @@ class SwiGLUConfig:
     kind: Literal["swiglu"] = "swiglu"
     """Selects this member."""
     d_ff: int | None = None
-    """Inner size; none: 8/3 d_model, rounded up to a multiple of 64."""
+    """Inner size; none: 8/3 d_model, to the nearest multiple of 64."""
 
     def build(self, d_model: int) -> SwiGLU:
         """Makes the module."""
@@ -27,8 +27,8 @@ class SwiGLUConfig:
 
 
 def default_d_ff(d_model: int) -> int:
-    """8/3 d_model, rounded up to a multiple of 64, which suits matrix units."""
-    return -(-8 * d_model // (3 * 64)) * 64
+    """8/3 d_model, to the nearest multiple of 64, which suits matrix units: 1,344 for 512."""
+    return max(64, round(8 * d_model / 3 / 64) * 64)
 
 
 class SwiGLU(nn.Module):
