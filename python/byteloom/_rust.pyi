@@ -158,7 +158,7 @@ class Tokenizer:
         """Writes GPT-2's ``vocab.json`` and ``merges.txt``."""
 
     def ranks(self) -> list[tuple[bytes, int]]:
-        """tiktoken's ranks: tokens and ids, without special tokens.
+        """The ranks for tiktoken: tokens and ids, without special tokens.
 
         Raises:
             ValueError: ranks cannot express the merges.
