@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import byteloom as bl
 from byteloom import config
@@ -89,3 +90,22 @@ def test_every_key_is_documented() -> None:
 def test_a_dozen_lines_are_enough(folder: Path) -> None:
     run = resolve({"data": {"train": str(folder / "train.npy")}, "model": {"context_length": 64}})
     assert run.training.steps > 0
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[3] / "configs").glob("*.toml")))
+def test_the_examples_are_valid(path: Path) -> None:
+    tables = config.merge(config.read(path), {"model": {"vocab_size": 10_000}})
+    run = config.load(RunConfig, tables, path)
+    assert run.data.tokenizer is not None and run.data.valid is not None
+    assert run.schedule.build(run.training.steps)(run.training.steps - 1) > 0
+
+
+def test_the_courses_run_is_the_courses() -> None:
+    path = Path(__file__).parents[3] / "configs" / "course.toml"
+    tables = config.merge(config.read(path), {"model": {"vocab_size": 10_000}})
+    run = config.load(RunConfig, tables, path)
+    assert run.training.steps * run.training.batch_size * 256 == 327_680_000
+    with torch.device("meta"):
+        # Embedding and head, and a layer's four projections, three maps and two norms.
+        layer = 4 * 512 * 512 + 3 * 512 * 1344 + 2 * 512
+        assert run.model.build().num_parameters() == 2 * 10_000 * 512 + 4 * layer + 512
