@@ -7,7 +7,7 @@ use byteloom::special::SpecialTokens;
 use byteloom::{Error, ErrorKind, Monitor};
 use proptest::prelude::*;
 
-use crate::support::{cancelled, config, file, nasty, special_tokens};
+use crate::support::{all_presets, cancelled, config, file, nasty, special_tokens};
 
 /// Texts in which places to cut are frequent, rare, and missing.
 fn texts() -> Vec<Vec<u8>> {
@@ -217,13 +217,12 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let inputs = [file(folder.path(), "text", &text)];
         let special = special_tokens(&["'s", "a'", "\u{a0}1", "\n\n", "s '", "🦀 and more of it"]);
-        for pattern in ["gpt2", "cl100k", "o200k", "llama3", "qwen2"] {
-            let pretokenizer = Pretokenizer::new(pattern).unwrap();
-            let pieces = pieces(&inputs, &pretokenizer, &special, piece_size);
+        for (name, preset) in all_presets() {
+            let pieces = pieces(&inputs, preset, &special, piece_size);
             prop_assert_eq!(&pieces.concat(), &text);
-            let whole = counts(&[&text], &pretokenizer, &special);
-            let found = counts(&pieces, &pretokenizer, &special);
-            prop_assert_eq!(found.sorted(), whole.sorted(), "{}", pattern);
+            let whole = counts(&[&text], preset, &special);
+            let found = counts(&pieces, preset, &special);
+            prop_assert_eq!(found.sorted(), whole.sorted(), "{}", name);
         }
     }
 }

@@ -74,6 +74,11 @@ proptest! {
         check(&merged, &oracle(&[one, other].concat()));
     }
 
+}
+
+proptest! {
+    #![proptest_config(config(100))]
+
     #[test]
     fn a_file_gives_back_what_was_saved(
         additions in additions(40), pattern in ".{0,20}", special in prop::collection::vec(".{0,9}", 0..3),

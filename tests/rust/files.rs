@@ -50,7 +50,7 @@ fn save_gpt2(vocabulary: &Vocabulary, folder: &Path) {
 }
 
 proptest! {
-    #![proptest_config(config(150))]
+    #![proptest_config(config(100))]
 
     #[test]
     fn every_format_gives_back_what_was_saved(vocabulary in vocabularies()) {

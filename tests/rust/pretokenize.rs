@@ -1,6 +1,8 @@
+use std::sync::LazyLock;
+
 use byteloom::pretokenize::Pretokenizer;
 use byteloom::pretokenize::classes::{Class, Classes};
-use byteloom::pretokenize::{gpt2, presets};
+use byteloom::pretokenize::gpt2;
 use byteloom::special::SpecialTokens;
 use byteloom::{ErrorKind, Monitor};
 use fancy_regex::Regex;
@@ -8,16 +10,18 @@ use proptest::prelude::*;
 
 use crate::oracle;
 use crate::support::{
-    cancelled, config, every_string, nasty, over, parts, pretokens, special_tokens,
+    all_presets, cancelled, config, every_string, nasty, over, parts, pretokens, special_tokens,
 };
 
 /// As OpenAI published it; the crate writes it otherwise.
 const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
-fn check_gpt2(regex: &Regex, text: &[u8]) {
+fn check_gpt2(text: &[u8]) {
+    static REGEX: LazyLock<Regex> = LazyLock::new(|| Regex::new(GPT2).unwrap());
+
     let mut found = Vec::new();
     gpt2::for_each(text, &Monitor::new(), |pretoken| found.push(pretoken)).unwrap();
-    let expected = oracle::split::pattern(regex, text);
+    let expected = oracle::split::pattern(&REGEX, text);
     assert_eq!(found, expected, "{:?}", String::from_utf8_lossy(text));
 }
 
@@ -85,10 +89,9 @@ mod scanner {
 
     #[test]
     fn every_short_string() {
-        let regex = Regex::new(GPT2).unwrap();
         let alphabet = ["'", "s", "l", "e", " ", "\n", "\t", "1", ",", "é", "\u{a0}"];
-        every_string(&alphabet, 5, |text| check_gpt2(&regex, text.as_bytes()));
-        every_string(&["'", "r", "e", " ", "\n"], 7, |text| check_gpt2(&regex, text.as_bytes()));
+        every_string(&alphabet, 5, |text| check_gpt2(text.as_bytes()));
+        every_string(&["'", "r", "e", " ", "\n"], 7, |text| check_gpt2(text.as_bytes()));
     }
 
     #[test]
@@ -108,13 +111,12 @@ mod scanner {
 
     #[test]
     fn runs_longer_than_any_block() {
-        let regex = Regex::new(GPT2).unwrap();
         for n in [63, 64, 65, 127, 128, 129, 1000, 4096] {
             for symbol in ["a", " ", "\n", "1", ",", "'", "é", "\u{3000}", "'s", " a"] {
                 let run = symbol.repeat(n);
                 for text in [run.clone(), format!("x{run}y"), format!(" {run} "), run + "\u{a0}'ll"]
                 {
-                    check_gpt2(&regex, text.as_bytes());
+                    check_gpt2(text.as_bytes());
                 }
             }
         }
@@ -125,22 +127,22 @@ mod scanner {
 
         #[test]
         fn nasty_texts(text in nasty(0..40)) {
-            check_gpt2(&Regex::new(GPT2).unwrap(), &text);
+            check_gpt2(&text);
         }
 
         #[test]
         fn ascii(text in "[ -~\n\t]{0,200}|[a-z' ]{0,200}") {
-            check_gpt2(&Regex::new(GPT2).unwrap(), text.as_bytes());
+            check_gpt2(text.as_bytes());
         }
 
         #[test]
         fn any_characters(text in prop::collection::vec(any::<char>(), 0..60)) {
-            check_gpt2(&Regex::new(GPT2).unwrap(), String::from_iter(text).as_bytes());
+            check_gpt2(String::from_iter(text).as_bytes());
         }
 
         #[test]
         fn any_bytes(text in prop::collection::vec(any::<u8>(), 0..200)) {
-            check_gpt2(&Regex::new(GPT2).unwrap(), &text);
+            check_gpt2(&text);
         }
 
         #[test]
@@ -150,7 +152,7 @@ mod scanner {
             // A character that is not ASCII may fall anywhere in a block of a wide scanner.
             let mut text = word.repeat(5).into_bytes();
             text.splice(at.min(text.len())..at.min(text.len()), fragment);
-            check_gpt2(&Regex::new(GPT2).unwrap(), &text);
+            check_gpt2(&text);
         }
     }
 }
@@ -178,22 +180,20 @@ mod engine {
 
     #[test]
     fn presets_split_as_the_regex_engine_does_with_their_pattern() {
-        for name in presets() {
-            let preset = Pretokenizer::new(name).unwrap();
+        for (name, preset) in all_presets() {
             assert_eq!(preset.preset(), Some(name));
             let regex = Regex::new(preset.pattern()).unwrap();
             let alphabet = ["'", "S", "l", " ", "\n", "\r", "1", ",", "/"];
             every_string(&alphabet, 4, |text| {
                 let expected = oracle::split::pattern(&regex, text.as_bytes());
-                assert_eq!(pretokens(&preset, text.as_bytes()), expected, "{name}: {text:?}");
+                assert_eq!(pretokens(preset, text.as_bytes()), expected, "{name}: {text:?}");
             });
         }
     }
 
     #[test]
     fn a_preset_is_known_by_name_and_by_both_of_its_patterns() {
-        for name in presets() {
-            let preset = Pretokenizer::new(name).unwrap();
+        for (name, preset) in all_presets() {
             for pattern in [preset.pattern(), preset.huggingface_pattern()] {
                 let same = Pretokenizer::new(pattern).unwrap();
                 assert_eq!((same.preset(), same.pattern()), (Some(name), preset.pattern()));
@@ -241,8 +241,7 @@ mod engine {
 
     #[test]
     fn stops_when_it_is_told_to() {
-        for name in presets() {
-            let preset = Pretokenizer::new(name).unwrap();
+        for (name, preset) in all_presets() {
             let error = preset.for_each(b"some text", &cancelled(), |_| ()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Cancelled, "{name}");
         }
@@ -253,10 +252,12 @@ mod engine {
 
         #[test]
         fn presets_and_nasty_texts(text in nasty(0..24)) {
-            for name in presets() {
-                let preset = Pretokenizer::new(name).unwrap();
-                let regex = Regex::new(preset.pattern()).unwrap();
-                prop_assert_eq!(pretokens(&preset, &text), oracle::split::pattern(&regex, &text));
+            static REGEXES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+                all_presets().map(|(_, preset)| Regex::new(preset.pattern()).unwrap()).collect()
+            });
+            for ((name, preset), regex) in all_presets().zip(REGEXES.iter()) {
+                let expected = oracle::split::pattern(regex, &text);
+                prop_assert_eq!(pretokens(preset, &text), expected, "{}", name);
             }
         }
 
@@ -315,11 +316,10 @@ mod cuts {
 
     #[test]
     fn every_short_string_under_each_preset() {
-        for name in presets() {
-            let preset = Pretokenizer::new(name).unwrap();
+        for (name, preset) in all_presets() {
             let mut accepted = 0;
             every_string(&["'", "s", "1", " ", "\n", "\r", "!"], 5, |text| {
-                accepted += check(&preset, &none(), text.as_bytes());
+                accepted += check(preset, &none(), text.as_bytes());
             });
             assert!(accepted > 500, "hardly anything can be cut under {name}: {accepted}");
         }
@@ -327,8 +327,7 @@ mod cuts {
 
     #[test]
     fn every_pretoken_of_plain_text_can_be_cut_off() {
-        for name in presets() {
-            let preset = Pretokenizer::new(name).unwrap();
+        for (name, preset) in all_presets() {
             let text = b"every word\nof a plain text can be cut off";
             let cuts: Vec<_> =
                 (1..text.len()).filter_map(|at| preset.last_cut(text, at, &none())).collect();
@@ -362,10 +361,9 @@ mod cuts {
         #[test]
         fn nasty_texts(text in nasty(0..24)) {
             let special = special_tokens(&["'s", "a'", " ", "\u{a0}1", "🦀", "\n\n", "s '"]);
-            for name in presets() {
-                let preset = Pretokenizer::new(name).unwrap();
-                check(&preset, &none(), &text);
-                check(&preset, &special, &text);
+            for (_, preset) in all_presets() {
+                check(preset, &none(), &text);
+                check(preset, &special, &text);
             }
         }
 
@@ -374,8 +372,7 @@ mod cuts {
             text in nasty(0..24), behind in nasty(0..8), limit in 1usize..40,
         ) {
             let special = special_tokens(&["'s a", "<|long special token|>", " "]);
-            for name in presets() {
-                let preset = Pretokenizer::new(name).unwrap();
+            for (name, preset) in all_presets() {
                 let seen = limit + preset.lookahead(&special);
                 if text.len() < seen {
                     continue;
@@ -393,8 +390,10 @@ mod cuts {
         ) {
             let tokens: Vec<_> = tokens.into_iter().collect();
             let special = SpecialTokens::new(&tokens).unwrap();
-            for pattern in ["gpt2", "cl100k", r"\w+|\W+", "(?s).+"] {
-                check(&Pretokenizer::new(pattern).unwrap(), &special, &text);
+            static CUSTOM: LazyLock<[Pretokenizer; 2]> =
+                LazyLock::new(|| [r"\w+|\W+", "(?s).+"].map(|p| Pretokenizer::new(p).unwrap()));
+            for pretokenizer in all_presets().map(|(_, preset)| preset).chain(CUSTOM.iter()) {
+                check(pretokenizer, &special, &text);
             }
         }
     }

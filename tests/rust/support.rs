@@ -1,9 +1,10 @@
 //! What several tests need: texts to try, and short ways to call the engine.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use byteloom::Monitor;
-use byteloom::pretokenize::Pretokenizer;
+use byteloom::pretokenize::{Pretokenizer, presets};
 use byteloom::special::{Segment, SpecialTokens};
 use proptest::prelude::*;
 
@@ -114,6 +115,13 @@ pub enum Part {
     Special(usize),
     /// A pretoken.
     Pretoken(Vec<u8>),
+}
+
+/// Every preset and its name, compiled once.
+pub fn all_presets() -> impl Iterator<Item = (&'static str, &'static Pretokenizer)> {
+    static ALL: LazyLock<Vec<Pretokenizer>> =
+        LazyLock::new(|| presets().map(|name| Pretokenizer::new(name).unwrap()).collect());
+    presets().zip(ALL.iter())
 }
 
 /// The pretokens of a text without special tokens.
