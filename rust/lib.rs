@@ -19,6 +19,7 @@ pub mod encode;
 pub mod error;
 pub mod files;
 pub mod monitor;
+mod prefetch;
 pub mod pretokenize;
 pub mod special;
 pub mod threads;

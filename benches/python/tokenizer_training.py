@@ -94,8 +94,37 @@ def rustbpe(args: argparse.Namespace) -> dict[str, Any]:
     return hand_over(args, [token for rank, token in ranks if rank >= 256], figures)
 
 
+def gigatoken(args: argparse.Namespace) -> dict[str, Any]:
+    import gigatoken as library
+
+    # Its threads are as many as the cores that this process may use.
+    (_, merges), figures = timed(
+        lambda: library.train_bpe(
+            args.text,
+            args.vocab_size,
+            [END_OF_TEXT],
+            tie_breaking="huggingface",
+            separator=END_OF_TEXT.encode(),
+        )
+    )
+    return hand_over(args, [left + right for left, right in merges], figures)
+
+
+def ffbpe(args: argparse.Namespace) -> dict[str, Any]:
+    import ffbpe as library
+
+    def train() -> Any:
+        texts = documents(read(args.text), keep_end=False)
+        return library.train_bpe(texts, vocab_size=args.vocab_size, special_tokens=[END_OF_TEXT])
+
+    model, figures = timed(train)
+    return hand_over(args, [left + right for left, right in model.merges], figures)
+
+
 CONTESTANTS = (
     Contestant(OURS, "byteloom", byteloom),
+    Contestant("gigatoken", "gigatoken", gigatoken),
+    Contestant("ffbpe", "ffbpe", ffbpe),
     Contestant("tokenizers", "tokenizers", huggingface),
     Contestant("rustbpe", "rustbpe", rustbpe),
 )

@@ -13,22 +13,29 @@ pub struct Key {
 impl Key {
     /// Packs a pretoken of 1 to 15 bytes; `None` for any other.
     #[inline]
-    pub fn pack(bytes: &[u8]) -> Option<Self> {
-        let n = bytes.len();
-        let word = |at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk::<8>()?));
-        let half =
-            |at: usize| Some(u64::from(u32::from_le_bytes(*bytes.get(at..)?.first_chunk::<4>()?)));
-        // Two loads that overlap in the middle do for any length of a range, without a loop.
-        let (low, high) = match n {
-            8..=MAX_LEN => (word(0)?, word(n - 8)?.checked_shr(8 * (16 - n as u32)).unwrap_or(0)),
-            4..=7 => (half(0)? | half(n - 4)? << (8 * (n - 4)), 0),
-            1..=3 => {
-                let middle = u64::from(bytes[n / 2]) << (8 * (n / 2));
-                (u64::from(bytes[0]) | middle | u64::from(bytes[n - 1]) << (8 * (n - 1)), 0)
+    pub fn pack(pretoken: &[u8]) -> Option<Self> {
+        Self::read(pretoken, 0, pretoken.len())
+    }
+
+    /// Packs `text[start..end]`. Sixteen bytes are loaded, if there are so many, and those behind the
+    /// pretoken are cut off: no branch depends on its length, which nobody could predict.
+    #[inline]
+    pub fn read(text: &[u8], start: usize, end: usize) -> Option<Self> {
+        let length = end - start;
+        if length > MAX_LEN || length == 0 {
+            return None;
+        }
+        let rest = &text[start..];
+        let bytes = match rest.first_chunk::<16>() {
+            Some(bytes) => u128::from_le_bytes(*bytes),
+            None => {
+                let mut bytes = [0; 16];
+                bytes[..rest.len()].copy_from_slice(rest);
+                u128::from_le_bytes(bytes)
             }
-            _ => return None,
         };
-        Some(Self { low, high: high | (n as u64) << 56 })
+        let packed = bytes & ((1 << (8 * length)) - 1) | (length as u128) << 120;
+        Some(Self { low: packed as u64, high: (packed >> 64) as u64 })
     }
 
     /// The bytes that were packed.

@@ -2,36 +2,43 @@
 
 mod file;
 mod key;
+mod long;
 mod parallel;
-
-use std::collections::HashMap;
-
-use rustc_hash::FxBuildHasher;
+mod table;
 
 pub use file::CountsFile;
 pub use parallel::{CountOptions, count_files, count_text};
 
 pub(crate) use key::Key;
 
+use long::LongTable;
+use table::{Slot, Table};
+
 /// Distinct pretokens with 64-bit counts.
 ///
-/// Pretokens of up to 15 bytes, nearly all of them, are packed with their length into one 16-byte key
-/// of an open-addressing table; the rest live in a map beside it. Counts stop at 2^64 - 1.
+/// Pretokens of up to 15 bytes, nearly all of them, are packed with their length into one key of 16
+/// bytes; the others' bytes stand in one array. Both are shared out by their hashes to shards, each with
+/// tables of its own: several threads can fill them at once, and a table of which little is used at a
+/// time stays in the cache. Counts stop at 2^64 - 1.
 #[derive(Clone, Debug)]
 pub struct Counts {
-    /// A power of two of slots, at most half of them taken; a count of 0 marks a free one.
-    slots: Vec<Slot>,
-    taken: usize,
-    long: HashMap<Box<[u8]>, u64, FxBuildHasher>,
+    shards: Vec<Shard>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Slot {
-    key: Key,
-    count: u64,
+#[derive(Clone, Debug, Default)]
+struct Shard {
+    short: Table,
+    long: LongTable,
 }
 
-const FIRST_SLOTS: usize = 1 << 10;
+/// A power of two.
+const SHARDS: usize = 64;
+
+/// The high bits of a hash choose the shard, the low ones the place in its table.
+#[inline]
+fn shard_of(hash: u64) -> usize {
+    (hash >> (u64::BITS - SHARDS.trailing_zeros())) as usize
+}
 
 impl Default for Counts {
     fn default() -> Self {
@@ -43,76 +50,40 @@ impl Counts {
     /// No counts.
     #[must_use]
     pub fn new() -> Self {
-        Self { slots: vec![Slot::default(); FIRST_SLOTS], taken: 0, long: HashMap::default() }
+        Self { shards: vec![Shard::default(); SHARDS] }
     }
 
     /// Adds `count` occurrences of a pretoken. Nothing happens to an empty one or a count of 0.
-    #[inline]
     pub fn add(&mut self, pretoken: &[u8], count: u64) {
         if count == 0 || pretoken.is_empty() {
             return;
         }
         match Key::pack(pretoken) {
-            Some(key) => self.add_key(key, count),
-            None => self.add_long(pretoken, count),
-        }
-    }
-
-    #[inline]
-    fn add_key(&mut self, key: Key, count: u64) {
-        let mask = self.slots.len() - 1;
-        let mut at = key.hash() as usize & mask;
-        loop {
-            let slot = &mut self.slots[at];
-            if slot.key == key {
-                slot.count = slot.count.saturating_add(count);
-                return;
+            Some(key) => {
+                let hash = key.hash();
+                self.shards[shard_of(hash)].short.add(hash, Slot { key, count });
             }
-            if slot.count == 0 {
-                *slot = Slot { key, count };
-                self.taken += 1;
-                if self.taken * 2 > self.slots.len() {
-                    self.grow();
-                }
-                return;
+            None => {
+                let hash = long::hash(pretoken);
+                self.shards[shard_of(hash)].long.add(hash, pretoken, count);
             }
-            at = (at + 1) & mask;
-        }
-    }
-
-    #[cold]
-    fn grow(&mut self) {
-        let larger = vec![Slot::default(); self.slots.len() * 2];
-        let old = std::mem::replace(&mut self.slots, larger);
-        let mask = self.slots.len() - 1;
-        for slot in old.into_iter().filter(|slot| slot.count > 0) {
-            let mut at = slot.key.hash() as usize & mask;
-            while self.slots[at].count > 0 {
-                at = (at + 1) & mask;
-            }
-            self.slots[at] = slot;
-        }
-    }
-
-    fn add_long(&mut self, pretoken: &[u8], count: u64) {
-        // Looked up first: nearly always it is there, and needs no copy.
-        if let Some(known) = self.long.get_mut(pretoken) {
-            *known = known.saturating_add(count);
-        } else {
-            self.long.insert(pretoken.into(), count);
         }
     }
 
     /// Adds all of another's counts.
     pub fn merge(&mut self, other: &Self) {
-        other.slots.iter().filter(|s| s.count > 0).for_each(|s| self.add_key(s.key, s.count));
-        other.long.iter().for_each(|(pretoken, &count)| self.add_long(pretoken, count));
+        for (shard, more) in self.shards.iter_mut().zip(&other.shards) {
+            more.short.iter().for_each(|slot| shard.short.add(slot.key.hash(), *slot));
+            for (pretoken, count) in more.long.iter() {
+                shard.long.add(long::hash(pretoken), pretoken, count);
+            }
+        }
     }
 
     /// How many distinct pretokens there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.taken + self.long.len()
+        self.shards.iter().map(|shard| shard.short.len() + shard.long.len()).sum()
     }
 
     /// Whether there are none.
@@ -144,27 +115,17 @@ impl Counts {
     /// How often a pretoken occurs.
     #[must_use]
     pub fn get(&self, pretoken: &[u8]) -> u64 {
-        let Some(key) = Key::pack(pretoken) else {
-            return self.long.get(pretoken).copied().unwrap_or(0);
-        };
-        let mask = self.slots.len() - 1;
-        let mut at = key.hash() as usize & mask;
-        loop {
-            let slot = &self.slots[at];
-            if slot.count == 0 || slot.key == key {
-                return slot.count;
-            }
-            at = (at + 1) & mask;
+        match Key::pack(pretoken) {
+            Some(key) => self.shards[shard_of(key.hash())].short.get(key),
+            None => self.shards[shard_of(long::hash(pretoken))].long.get(pretoken),
         }
     }
 
     /// Calls `f` with each pretoken and its count, in no order.
     pub fn for_each(&self, mut f: impl FnMut(&[u8], u64)) {
-        for slot in self.slots.iter().filter(|slot| slot.count > 0) {
-            f(slot.key.unpack().as_ref(), slot.count);
-        }
-        for (pretoken, &count) in &self.long {
-            f(pretoken, count);
+        for shard in &self.shards {
+            shard.short.iter().for_each(|slot| f(slot.key.unpack().as_ref(), slot.count));
+            shard.long.iter().for_each(|(pretoken, count)| f(pretoken, count));
         }
     }
 

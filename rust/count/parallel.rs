@@ -1,8 +1,9 @@
-//! Counting files on all processors: every worker counts pieces into a table of its own.
+//! Counting files on all processors, into shards that all workers share.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
-use super::Counts;
+use super::{Counts, Key, SHARDS, Shard, Slot, long, shard_of};
 use crate::chunk::{DEFAULT_PIECE_SIZE, Pieces};
 use crate::pretokenize::Pretokenizer;
 use crate::special::{Segment, SpecialTokens};
@@ -38,24 +39,19 @@ pub fn count_files(
     let threads = threads::resolve(options.num_threads)?;
     let pieces = Pieces::open(inputs, pretokenizer, special, options.piece_size)?;
     monitor.start(pieces.total_bytes());
-    let parts = threads::run(threads, |failed| {
-        let mut counts = Counts::new();
+    let shards: Vec<Mutex<Shard>> = (0..SHARDS).map(|_| Mutex::default()).collect();
+    threads::run(threads, |failed| {
+        let mut counter = Counter::new(&shards);
         let mut piece = Vec::new();
         while !failed() && pieces.next(&mut piece)?.is_some() {
-            count_text(&piece, pretokenizer, special, &mut counts, monitor)?;
+            counter.count(&piece, pretokenizer, special, monitor)?;
             monitor.advance(piece.len() as u64);
         }
-        Ok(counts)
-    });
-    // The largest table takes in the others.
-    let mut parts = parts?;
-    parts.sort_by_key(Counts::len);
-    let mut total = parts.pop().unwrap_or_default();
-    for part in parts {
-        monitor.check()?;
-        total.merge(&part);
-    }
-    Ok(total)
+        counter.finish();
+        Ok(())
+    })?;
+    let whole = |shard: Mutex<Shard>| shard.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(Counts { shards: shards.into_iter().map(whole).collect() })
 }
 
 /// Adds the pretokens of one text.
@@ -75,4 +71,93 @@ pub fn count_text(
         }
     }
     Ok(())
+}
+
+/// Slots of a worker's own cache: what occurs again and again is counted here. A power of two.
+const FRONT: usize = 1 << 11;
+
+/// Counts that a worker collects for a shard before it adds them.
+const BATCH: usize = 64;
+
+/// What one thread needs to count into shards that it shares with others.
+///
+/// A pretoken is looked for in a small cache first; what it displaces there waits, in the batch of its
+/// shard, until the batch is full. Then the shard is locked, once for all of them, and their places in
+/// memory are asked for before the first is added.
+struct Counter<'s> {
+    shards: &'s [Mutex<Shard>],
+    front: Vec<Slot>,
+    waiting: Vec<Vec<Slot>>,
+}
+
+impl<'s> Counter<'s> {
+    fn new(shards: &'s [Mutex<Shard>]) -> Self {
+        let waiting = shards.iter().map(|_| Vec::with_capacity(BATCH)).collect();
+        Self { shards, front: vec![Slot::default(); FRONT], waiting }
+    }
+
+    /// Adds the pretokens of one text.
+    fn count(
+        &mut self,
+        text: &[u8],
+        pretokenizer: &Pretokenizer,
+        special: &SpecialTokens,
+        monitor: &Monitor,
+    ) -> Result<()> {
+        for segment in special.split(text) {
+            if let Segment::Text(text) = segment {
+                pretokenizer.for_each_range(text, monitor, |start, end| {
+                    match Key::read(text, start, end) {
+                        Some(key) => self.add(key),
+                        None => self.add_long(&text[start..end]),
+                    }
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn add(&mut self, key: Key) {
+        let slot = &mut self.front[key.hash() as usize & (FRONT - 1)];
+        if slot.key == key {
+            slot.count += 1;
+            return;
+        }
+        let displaced = std::mem::replace(slot, Slot { key, count: 1 });
+        self.hand_over(displaced);
+    }
+
+    #[inline]
+    fn hand_over(&mut self, slot: Slot) {
+        if slot.count > 0 {
+            let shard = shard_of(slot.key.hash());
+            self.waiting[shard].push(slot);
+            if self.waiting[shard].len() == BATCH {
+                self.flush(shard);
+            }
+        }
+    }
+
+    fn flush(&mut self, shard: usize) {
+        let batch = &mut self.waiting[shard];
+        let table = &mut self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner).short;
+        batch.iter().for_each(|slot| table.prefetch(slot.key.hash()));
+        batch.drain(..).for_each(|slot| table.add(slot.key.hash(), slot));
+    }
+
+    #[cold]
+    fn add_long(&self, pretoken: &[u8]) {
+        let hash = long::hash(pretoken);
+        let shard = self.shards[shard_of(hash)].lock();
+        shard.unwrap_or_else(PoisonError::into_inner).long.add(hash, pretoken, 1);
+    }
+
+    /// Adds what is left to the shards.
+    fn finish(mut self) {
+        for slot in std::mem::take(&mut self.front) {
+            self.hand_over(slot);
+        }
+        (0..self.shards.len()).for_each(|shard| self.flush(shard));
+    }
 }

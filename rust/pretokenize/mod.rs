@@ -7,12 +7,14 @@
 pub mod classes;
 pub mod gpt2;
 pub mod pattern;
+pub mod simd;
 
 use std::sync::Arc;
 
 use crate::special::SpecialTokens;
 use crate::{Monitor, Result};
 use pattern::Pattern;
+use simd::Simd;
 
 /// A name for a pattern that models in use were trained with.
 #[derive(Debug)]
@@ -122,6 +124,30 @@ impl Pretokenizer {
         match &self.engine {
             Engine::Gpt2 => gpt2::for_each(text, monitor, emit),
             Engine::Pattern(pattern) => pattern.for_each(text, monitor, emit),
+        }
+    }
+
+    /// As [`Pretokenizer::for_each`], with the borders of each pretoken: its first byte, and the one
+    /// behind it.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub fn for_each_range(
+        &self,
+        text: &[u8],
+        monitor: &Monitor,
+        mut emit: impl FnMut(usize, usize),
+    ) -> Result<()> {
+        match &self.engine {
+            Engine::Gpt2 => gpt2::for_each_range(text, Simd::get(), monitor, emit),
+            Engine::Pattern(pattern) => {
+                let mut start = 0;
+                pattern.for_each(text, monitor, |pretoken| {
+                    emit(start, start + pretoken.len());
+                    start += pretoken.len();
+                })
+            }
         }
     }
 

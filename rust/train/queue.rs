@@ -40,7 +40,9 @@ impl TokenOrder {
     /// An order of the 256 bytes, whose ids are 0 .. 255.
     pub fn new(rule: TieBreak) -> Self {
         let mut order = Self { rule, keys: Vec::new(), tokens: Vec::new() };
-        (0..=255u8).for_each(|byte| order.push([byte].into()));
+        for byte in 0..=255 {
+            order.push([byte].into());
+        }
         if rule == TieBreak::HuggingFace {
             let alphabet =
                 (0..=255u8).filter(|&b| is_shown(b)).chain((0..=255).filter(|&b| !is_shown(b)));
@@ -49,8 +51,8 @@ impl TokenOrder {
         order
     }
 
-    /// Adds the next id.
-    pub fn push(&mut self, token: Box<[u8]>) {
+    /// Adds a token and returns its id, the next one.
+    pub fn push(&mut self, token: Box<[u8]>) -> u32 {
         self.keys.push(match self.rule {
             TieBreak::Bytes => {
                 let mut first = [0; 8];
@@ -61,6 +63,7 @@ impl TokenOrder {
             TieBreak::HuggingFace => self.tokens.len() as u64,
         });
         self.tokens.push(token);
+        self.tokens.len() as u32 - 1
     }
 
     /// The bytes of an id.

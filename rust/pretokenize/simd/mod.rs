@@ -1,0 +1,119 @@
+//! Sixty-four bytes at once -> one bit mask for each class of ASCII bytes.
+//!
+//! A kernel is one small file for one kind of processor; which of them can run is found out when the
+//! program runs, so one build serves every machine of an architecture. What the masks mean for a
+//! pattern is the pattern's own business ([`super::gpt2`]).
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx512;
+#[cfg(target_arch = "aarch64")]
+pub(super) mod neon;
+
+use std::sync::OnceLock;
+
+/// Bytes that are classified together.
+pub const BLOCK: usize = 64;
+
+/// For each of 64 bytes, the bit of its place in the mask of every class that it is of. A byte that is
+/// in no mask is ASCII punctuation, a symbol or a control character.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Masks {
+    /// `A` to `Z` and `a` to `z`.
+    pub letter: u64,
+    /// `0` to `9`.
+    pub number: u64,
+    /// Space, tab, newline, vertical tab, form feed, carriage return.
+    pub white: u64,
+    /// Space alone.
+    pub space: u64,
+    /// `'`
+    pub apostrophe: u64,
+    /// Not ASCII: 0x80 and above.
+    pub high: u64,
+}
+
+/// A way to scan text, of which the best that the processor has is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Simd {
+    /// Byte after byte, on any processor.
+    Scalar,
+    /// 64 bytes in two registers of 32.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// 64 bytes in one register.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// 64 bytes in four registers of 16.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+}
+
+impl Simd {
+    /// Those that this processor can run, the best one last.
+    pub fn available() -> impl Iterator<Item = Self> {
+        ALL.iter().copied().filter(|simd| simd.is_available())
+    }
+
+    /// The one in use: the best, or the one that the environment variable `BYTELOOM_SIMD` names
+    /// (`scalar`, `avx2`, `avx512`, `neon`), if the processor has it.
+    #[must_use]
+    pub fn get() -> Self {
+        static CHOSEN: OnceLock<Simd> = OnceLock::new();
+        *CHOSEN.get_or_init(|| {
+            let wanted = std::env::var("BYTELOOM_SIMD").ok();
+            let named = |simd: &Self| wanted.as_deref() == Some(simd.name());
+            Self::available().find(named).or(Self::available().last()).unwrap_or(Self::Scalar)
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => "neon",
+        }
+    }
+
+    /// Whether this processor can run it. The features are those that the kernels are compiled for.
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Scalar => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => {
+                is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("bmi1")
+                    && is_x86_feature_detected!("bmi2")
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => {
+                Self::Avx2.is_available()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+            }
+            // Every 64-bit Arm processor has it.
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => true,
+        }
+    }
+}
+
+/// From the slowest to the fastest.
+const ALL: &[Simd] = &[
+    Simd::Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Simd::Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Simd::Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Simd::Neon,
+];
