@@ -7,13 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{AllowedSpecial, Encoder, TokenId, Worker};
+use super::{AllowedSpecial, Encoder, TokenId, Worker, room_for};
 use crate::atomic::write_atomic;
 use crate::chunk::{DEFAULT_PIECE_SIZE, Pieces};
 use crate::{Error, Monitor, Result, threads};
 
-/// Slots of a worker's cache: 8 MB.
-const FILE_CACHE: usize = 1 << 18;
+/// Slots of all workers' caches together, of half a cache line each: 32 MiB ...
+const CACHE: usize = 1 << 20;
+/// ... but no worker has fewer than these ...
+const MIN_CACHE: usize = 1 << 16;
+/// ... or more.
+const MAX_CACHE: usize = 1 << 20;
 
 /// Encoded pieces that may wait for an earlier one, per thread.
 const AHEAD: usize = 2;
@@ -113,11 +117,12 @@ impl Encoder {
         let written = write_atomic(output, |file| {
             let begin = format.begin(file, width)?;
             let queue = OrderedWriter::new(file, threads * AHEAD);
+            let slots = (CACHE / threads).clamp(MIN_CACHE, MAX_CACHE).next_power_of_two();
             let bytes = threads::run(threads, |failed| {
-                self.encode_pieces::<T>(&pieces, &queue, output, monitor, failed)
+                self.encode_pieces::<T>(&pieces, &queue, slots, output, monitor, failed)
             });
             match bytes {
-                Ok(bytes) => totals = (queue.written() / width as u64, bytes.iter().sum()),
+                Ok(bytes) => totals = (queue.ids(), bytes.iter().sum()),
                 // Any error makes `write_atomic` clean up; the one that counts is returned below.
                 Err(error) => {
                     failure = Some(error);
@@ -138,22 +143,26 @@ impl Encoder {
     fn encode_pieces<T: TokenId>(
         &self,
         pieces: &Pieces,
-        queue: &OrderedWriter<'_>,
+        queue: &OrderedWriter<'_, T>,
+        cache_slots: usize,
         output: &Path,
         monitor: &Monitor,
         failed: &dyn Fn() -> bool,
     ) -> Result<u64> {
-        let mut worker = Worker::new(FILE_CACHE);
-        let (mut piece, mut ids) = (Vec::new(), Vec::<T>::new());
+        let mut worker = Worker::new(cache_slots);
+        let mut piece = Vec::new();
         let mut bytes = 0;
         while !failed()
             && let Some(index) = pieces.next(&mut piece)?
         {
-            ids.clear();
-            self.encode_with(&mut worker, &piece, &AllowedSpecial::All, monitor, &mut ids)?;
             let mut block = queue.spare();
-            block.reserve(ids.len() * size_of::<T>());
-            ids.iter().for_each(|id| id.write_to(&mut block));
+            // Room that was used before is not cleared again.
+            if block.room.len() < room_for::<T>(&piece) {
+                block.room.resize(room_for::<T>(&piece), T::from_id(0));
+            }
+            let room = &mut block.room;
+            block.len =
+                self.encode_with(&mut worker, &piece, &AllowedSpecial::All, monitor, room)?;
             let stop = || failed() || monitor.check().is_err();
             queue.put(index, block, &stop).map_err(|e| Error::io(output, "cannot write", &e))?;
             bytes += piece.len() as u64;
@@ -164,39 +173,46 @@ impl Encoder {
     }
 }
 
+/// The ids of a piece: the first of some room.
+#[derive(Debug, Default)]
+struct Block<T> {
+    room: Vec<T>,
+    len: usize,
+}
+
 /// Takes blocks in any order and writes them in theirs, with only so many waiting.
-struct OrderedWriter<'f> {
-    state: Mutex<WriterState<'f>>,
+struct OrderedWriter<'f, T> {
+    state: Mutex<WriterState<'f, T>>,
     moved: Condvar,
     ahead: usize,
 }
 
-struct WriterState<'f> {
+struct WriterState<'f, T> {
     file: &'f File,
     next: usize,
-    waiting: BTreeMap<usize, Vec<u8>>,
-    spare: Vec<Vec<u8>>,
-    written: u64,
+    waiting: BTreeMap<usize, Block<T>>,
+    spare: Vec<Block<T>>,
+    ids: u64,
 }
 
-impl<'f> OrderedWriter<'f> {
+impl<'f, T: TokenId> OrderedWriter<'f, T> {
     fn new(file: &'f File, ahead: usize) -> Self {
         let state =
-            WriterState { file, next: 0, waiting: BTreeMap::new(), spare: Vec::new(), written: 0 };
+            WriterState { file, next: 0, waiting: BTreeMap::new(), spare: Vec::new(), ids: 0 };
         Self { state: Mutex::new(state), moved: Condvar::new(), ahead }
     }
 
-    fn lock(&self) -> MutexGuard<'_, WriterState<'f>> {
+    fn lock(&self) -> MutexGuard<'_, WriterState<'f, T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An empty block, used before if there is one.
-    fn spare(&self) -> Vec<u8> {
-        self.lock().spare.pop().unwrap_or_default()
+    /// A block, used before if there is one.
+    fn spare(&self) -> Block<T> {
+        self.lock().spare.pop().unwrap_or_else(|| Block { room: Vec::new(), len: 0 })
     }
 
     /// Hands over block `index`; waits while it is too far ahead, unless `stop` says to give up.
-    fn put(&self, index: usize, block: Vec<u8>, stop: &dyn Fn() -> bool) -> io::Result<()> {
+    fn put(&self, index: usize, block: Block<T>, stop: &dyn Fn() -> bool) -> io::Result<()> {
         let mut state = self.lock();
         while index >= state.next + self.ahead && !stop() {
             let patience = Duration::from_millis(50);
@@ -206,14 +222,13 @@ impl<'f> OrderedWriter<'f> {
         state.waiting.insert(index, block);
         let next = state.next;
         if index == next {
-            while let Some(mut block) = {
+            while let Some(block) = {
                 let next = state.next;
                 state.waiting.remove(&next)
             } {
-                state.file.write_all(&block)?;
-                state.written += block.len() as u64;
+                write_ids(state.file, &block.room[..block.len])?;
+                state.ids += block.len as u64;
                 state.next += 1;
-                block.clear();
                 state.spare.push(block);
             }
             self.moved.notify_all();
@@ -221,9 +236,21 @@ impl<'f> OrderedWriter<'f> {
         Ok(())
     }
 
-    fn written(&self) -> u64 {
-        self.lock().written
+    /// How many ids were written.
+    fn ids(&self) -> u64 {
+        self.lock().ids
     }
+}
+
+/// Ids as they lie in memory, which is little-endian as in the file on every processor that the wheels
+/// are built for; elsewhere their bytes are swapped.
+fn write_ids<T: TokenId>(mut file: &File, ids: &[T]) -> io::Result<()> {
+    if cfg!(target_endian = "little") {
+        return file.write_all(bytemuck::cast_slice(ids));
+    }
+    let mut bytes = bytemuck::cast_slice(ids).to_vec();
+    bytes.chunks_exact_mut(size_of::<T>()).for_each(<[u8]>::reverse);
+    file.write_all(&bytes)
 }
 
 impl Format {
