@@ -13,36 +13,33 @@ const STRIDE: usize = 1 << 16;
 /// No such place, pair or rank.
 const NONE: u32 = u32::MAX;
 
-/// (left id, right id) -> (rank of the merge, id of the product): open addressing, half empty.
+/// (left id, right id) -> rank of the merge: open addressing, two thirds empty, since most pairs that are
+/// looked for are no merges. A slot is one word, so that the table stays small enough for a cache.
 #[derive(Debug)]
 pub struct MergeTable {
-    slots: Box<[Slot]>,
+    /// Left id, right id and rank, in so many bits; all ones in a free slot.
+    slots: Box<[u64]>,
+    /// Rank -> id of the product.
+    products: Box<[u32]>,
     bytes: [u32; 256],
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    left: u32,
-    right: u32,
-    rank: u32,
-    product: u32,
-}
+const ID_BITS: u32 = 21;
+const RANK_BITS: u32 = 22;
+
+/// The most ids that a vocabulary can have to be encoded with.
+pub const MAX_IDS: usize = 1 << ID_BITS;
+
+const FREE: u64 = u64::MAX;
 
 /// Memory that merging needs again and again.
 #[derive(Debug, Default)]
 pub struct Scratch {
     ids: Vec<u32>,
-    /// For each id, the merge with its right neighbour.
-    pairs: Vec<Merge>,
+    /// For each id, the rank of the merge with its right neighbour.
+    ranks: Vec<u32>,
     links: Vec<Link>,
     queue: BinaryHeap<Reverse<(u32, u32)>>,
-}
-
-/// What a pair becomes; `rank` is `NONE` if nothing.
-#[derive(Clone, Copy, Debug)]
-struct Merge {
-    rank: u32,
-    product: u32,
 }
 
 /// Neighbours that are still there.
@@ -53,37 +50,45 @@ struct Link {
 }
 
 impl MergeTable {
-    /// The merges of a vocabulary.
+    /// The merges of a vocabulary of at most [`MAX_IDS`] ids.
     pub fn new(vocabulary: &Vocabulary) -> Self {
+        debug_assert!(vocabulary.len() <= MAX_IDS);
         let merges: Vec<_> = vocabulary.merge_ids().collect();
-        let empty = Slot { left: NONE, right: NONE, rank: NONE, product: NONE };
-        let mut slots =
-            vec![empty; (merges.len() * 2).next_power_of_two().max(2)].into_boxed_slice();
+        let mut slots = vec![FREE; (merges.len() * 3).next_power_of_two().max(2)];
         let mask = slots.len() - 1;
-        for (rank, (left, right, product)) in merges.into_iter().enumerate() {
-            let mut at = hash(left, right) & mask;
-            // A pair that is listed twice keeps its first rank.
-            while slots[at].left != NONE && (slots[at].left, slots[at].right) != (left, right) {
+        for (rank, &(left, right, _)) in (0u64..).zip(&merges) {
+            let pair = pair_of(left, right);
+            let mut at = hash(pair) & mask;
+            while slots[at] != FREE && slots[at] >> RANK_BITS != pair {
                 at = (at + 1) & mask;
             }
-            if slots[at].left == NONE {
-                // Fewer merges than ids, and ids are 32 bits.
-                slots[at] = Slot { left, right, rank: rank as u32, product };
+            // A pair that is listed twice keeps its first rank.
+            if slots[at] == FREE {
+                slots[at] = pair << RANK_BITS | rank;
             }
         }
-        Self { slots, bytes: std::array::from_fn(|byte| vocabulary.byte_id(byte as u8)) }
+        Self {
+            slots: slots.into(),
+            products: merges.into_iter().map(|(_, _, product)| product).collect(),
+            bytes: std::array::from_fn(|byte| vocabulary.byte_id(byte as u8)),
+        }
     }
 
-    #[inline]
-    fn get(&self, left: u32, right: u32) -> Merge {
+    /// The rank of a pair's merge; `NONE` if it has none.
+    #[inline(always)]
+    fn rank(&self, left: u32, right: u32) -> u32 {
         let mask = self.slots.len() - 1;
-        let mut at = hash(left, right) & mask;
+        let pair = pair_of(left, right);
+        let mut at = hash(pair) & mask;
         loop {
-            let slot = &self.slots[at];
-            if (slot.left, slot.right) == (left, right) || slot.left == NONE {
-                return Merge { rank: slot.rank, product: slot.product };
+            let slot = self.slots[at & mask];
+            if slot >> RANK_BITS == pair {
+                return slot as u32 & ((1 << RANK_BITS) - 1);
             }
-            at = (at + 1) & mask;
+            if slot == FREE {
+                return NONE;
+            }
+            at += 1;
         }
     }
 
@@ -111,13 +116,12 @@ impl MergeTable {
         if len == 0 {
             return;
         }
-        let (mut ids, mut ranks, mut products) = ([0; N], [NONE; N], [NONE; N]);
+        let (mut ids, mut ranks) = ([0; N], [NONE; N]);
         for (id, &byte) in ids.iter_mut().zip(pretoken) {
             *id = self.bytes[usize::from(byte)];
         }
         for at in 1..len {
-            let merge = self.get(ids[at - 1], ids[at]);
-            (ranks[at - 1], products[at - 1]) = (merge.rank, merge.product);
+            ranks[at - 1] = self.rank(ids[at - 1], ids[at]);
         }
         let mut there = u64::MAX >> (64 - len);
         loop {
@@ -132,10 +136,9 @@ impl MergeTable {
             let gone = behind.trailing_zeros() as usize % N;
             there &= !(1 << gone);
             behind &= behind.wrapping_sub(1);
-            (ids[at], ranks[gone], ranks[at]) = (products[at], NONE, NONE);
+            (ids[at], ranks[gone], ranks[at]) = (self.products[best as usize], NONE, NONE);
             let mut renew = |left: usize, right: usize| {
-                let merge = self.get(ids[left], ids[right]);
-                (ranks[left], products[left]) = (merge.rank, merge.product);
+                ranks[left] = self.rank(ids[left], ids[right]);
             };
             if behind != 0 {
                 renew(at, behind.trailing_zeros() as usize % N);
@@ -153,20 +156,20 @@ impl MergeTable {
 
     /// Keeps pairs in a queue by (rank, place) and ids in a list: n log n.
     fn merge_long(&self, pretoken: &[u8], scratch: &mut Scratch, monitor: &Monitor) {
-        let Scratch { ids, pairs, links, queue } = scratch;
+        let Scratch { ids, ranks, links, queue } = scratch;
         ids.extend(pretoken.iter().map(|&byte| self.bytes[usize::from(byte)]));
-        pairs.clear();
-        pairs.extend(ids.windows(2).map(|pair| self.get(pair[0], pair[1])));
+        ranks.clear();
+        ranks.extend(ids.windows(2).map(|pair| self.rank(pair[0], pair[1])));
         let last = ids.len() as u32 - 1;
         links.clear();
         links.extend((0..=last).map(|at| Link {
             left: at.wrapping_sub(1),
             right: if at == last { NONE } else { at + 1 },
         }));
-        pairs.push(Merge { rank: NONE, product: NONE });
+        ranks.push(NONE);
         queue.clear();
         queue.extend(
-            (0..last).map(|at| Reverse((pairs[at as usize].rank, at))).filter(|r| r.0.0 != NONE),
+            (0..last).map(|at| Reverse((ranks[at as usize], at))).filter(|r| r.0.0 != NONE),
         );
         let mut until_check = STRIDE;
         while let Some(Reverse((rank, at))) = queue.pop() {
@@ -179,13 +182,13 @@ impl MergeTable {
             }
             let place = at as usize;
             // What was queued is out of date if either id has been merged since.
-            if pairs[place].rank != rank {
+            if ranks[place] != rank {
                 continue;
             }
             let gone = links[place].right;
             let right = links[gone as usize].right;
-            ids[place] = pairs[place].product;
-            pairs[gone as usize].rank = NONE;
+            ids[place] = self.products[rank as usize];
+            ranks[gone as usize] = NONE;
             ids[gone as usize] = NONE;
             links[place].right = right;
             if right != NONE {
@@ -193,12 +196,12 @@ impl MergeTable {
             }
             let mut renew = |at: u32, right: u32| {
                 let place = at as usize;
-                pairs[place] = match right {
-                    NONE => Merge { rank: NONE, product: NONE },
-                    _ => self.get(ids[place], ids[right as usize]),
+                ranks[place] = match right {
+                    NONE => NONE,
+                    _ => self.rank(ids[place], ids[right as usize]),
                 };
-                if pairs[place].rank != NONE {
-                    queue.push(Reverse((pairs[place].rank, at)));
+                if ranks[place] != NONE {
+                    queue.push(Reverse((ranks[place], at)));
                 }
             };
             renew(at, right);
@@ -209,15 +212,18 @@ impl MergeTable {
         ids.retain(|&id| id != NONE);
         // A pretoken of megabytes should not keep its memory.
         if links.capacity() > 1 << 16 {
-            (*links, *pairs, *queue) = (Vec::new(), Vec::new(), BinaryHeap::new());
+            (*links, *ranks, *queue) = (Vec::new(), Vec::new(), BinaryHeap::new());
             ids.shrink_to_fit();
         }
     }
 }
 
 #[inline]
-fn hash(left: u32, right: u32) -> usize {
-    let key = u64::from(left) << 32 | u64::from(right);
-    let product = u128::from(key ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
-    ((product >> 64) as u64 ^ product as u64) as usize
+fn pair_of(left: u32, right: u32) -> u64 {
+    u64::from(left) << ID_BITS | u64::from(right)
+}
+
+#[inline]
+fn hash(pair: u64) -> usize {
+    (pair.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
 }

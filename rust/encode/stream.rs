@@ -12,12 +12,8 @@ use crate::atomic::write_atomic;
 use crate::chunk::{DEFAULT_PIECE_SIZE, Pieces};
 use crate::{Error, Monitor, Result, threads};
 
-/// Slots of all workers' caches together, of half a cache line each: 32 MiB ...
-const CACHE: usize = 1 << 20;
-/// ... but no worker has fewer than these ...
-const MIN_CACHE: usize = 1 << 16;
-/// ... or more.
-const MAX_CACHE: usize = 1 << 20;
+/// Slots of a worker's cache: 8 MiB with ids of two bytes.
+const FILE_CACHE: usize = 1 << 18;
 
 /// Encoded pieces that may wait for an earlier one, per thread.
 const AHEAD: usize = 2;
@@ -117,9 +113,8 @@ impl Encoder {
         let written = write_atomic(output, |file| {
             let begin = format.begin(file, width)?;
             let queue = OrderedWriter::new(file, threads * AHEAD);
-            let slots = (CACHE / threads).clamp(MIN_CACHE, MAX_CACHE).next_power_of_two();
             let bytes = threads::run(threads, |failed| {
-                self.encode_pieces::<T>(&pieces, &queue, slots, output, monitor, failed)
+                self.encode_pieces::<T>(&pieces, &queue, output, monitor, failed)
             });
             match bytes {
                 Ok(bytes) => totals = (queue.ids(), bytes.iter().sum()),
@@ -144,12 +139,11 @@ impl Encoder {
         &self,
         pieces: &Pieces,
         queue: &OrderedWriter<'_, T>,
-        cache_slots: usize,
         output: &Path,
         monitor: &Monitor,
         failed: &dyn Fn() -> bool,
     ) -> Result<u64> {
-        let mut worker = Worker::new(cache_slots);
+        let mut worker = Worker::<T, FILE_CACHE>::new();
         let mut piece = Vec::new();
         let mut bytes = 0;
         while !failed()

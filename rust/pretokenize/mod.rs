@@ -4,6 +4,7 @@
 //! Both take any bytes: what is not UTF-8 is split as if it were U+FFFD, and kept as it is.
 //! What a pattern does not match is a pretoken too, so that nothing is ever lost.
 
+mod batch;
 pub mod classes;
 pub mod gpt2;
 pub mod pattern;
@@ -13,6 +14,9 @@ use std::sync::Arc;
 
 use crate::special::SpecialTokens;
 use crate::{Monitor, Result};
+pub use batch::MAX_BATCH;
+
+use batch::Batch;
 use pattern::Pattern;
 use simd::Simd;
 
@@ -114,39 +118,43 @@ impl Pretokenizer {
     ///
     /// # Errors
     /// The monitor was cancelled, or the regex engine gives up on this text.
-    #[inline]
     pub fn for_each<'t>(
         &self,
         text: &'t [u8],
         monitor: &Monitor,
-        emit: impl FnMut(&'t [u8]),
+        mut emit: impl FnMut(&'t [u8]),
     ) -> Result<()> {
-        match &self.engine {
-            Engine::Gpt2 => gpt2::for_each(text, monitor, emit),
-            Engine::Pattern(pattern) => pattern.for_each(text, monitor, emit),
-        }
+        self.for_each_batch(text, monitor, |mut start, ends| {
+            for &end in ends {
+                emit(&text[start..end]);
+                start = end;
+            }
+        })
     }
 
-    /// As [`Pretokenizer::for_each`], with the borders of each pretoken: its first byte, and the one
-    /// behind it.
+    /// Hands over the pretokens of `text` in order, at most [`MAX_BATCH`] at a time: `consume` gets
+    /// the start of the first and the end of each, which is the start of the next.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Pretokenizer::for_each`].
     #[inline]
-    pub fn for_each_range(
+    pub fn for_each_batch(
         &self,
         text: &[u8],
         monitor: &Monitor,
-        mut emit: impl FnMut(usize, usize),
+        consume: impl FnMut(usize, &[usize]),
     ) -> Result<()> {
         match &self.engine {
-            Engine::Gpt2 => gpt2::for_each_range(text, Simd::get(), monitor, emit),
+            Engine::Gpt2 => gpt2::for_each_batch(text, Simd::get(), monitor, consume),
             Engine::Pattern(pattern) => {
-                let mut start = 0;
+                let mut batch = Batch::new(consume);
+                let mut end = 0;
                 pattern.for_each(text, monitor, |pretoken| {
-                    emit(start, start + pretoken.len());
-                    start += pretoken.len();
-                })
+                    end += pretoken.len();
+                    batch.push(end);
+                })?;
+                batch.finish();
+                Ok(())
             }
         }
     }

@@ -1,6 +1,7 @@
 use std::sync::LazyLock;
 
-use byteloom::pretokenize::Pretokenizer;
+use byteloom::pretokenize::simd::Simd;
+use byteloom::pretokenize::{MAX_BATCH, Pretokenizer};
 use byteloom::pretokenize::classes::{Class, Classes};
 use byteloom::pretokenize::gpt2;
 use byteloom::special::SpecialTokens;
@@ -19,10 +20,21 @@ const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]
 fn check_gpt2(text: &[u8]) {
     static REGEX: LazyLock<Regex> = LazyLock::new(|| Regex::new(GPT2).unwrap());
 
-    let mut found = Vec::new();
-    gpt2::for_each(text, &Monitor::new(), |pretoken| found.push(pretoken)).unwrap();
     let expected = oracle::split::pattern(&REGEX, text);
-    assert_eq!(found, expected, "{:?}", String::from_utf8_lossy(text));
+    for simd in Simd::available() {
+        let (mut found, mut next) = (Vec::new(), 0);
+        gpt2::for_each_batch(text, simd, &Monitor::new(), |mut start, ends| {
+            assert_eq!(start, next);
+            assert!((1..=MAX_BATCH).contains(&ends.len()));
+            for &end in ends {
+                found.push(&text[start..end]);
+                start = end;
+            }
+            next = start;
+        })
+        .unwrap();
+        assert_eq!(found, expected, "{}: {:?}", simd.name(), String::from_utf8_lossy(text));
+    }
 }
 
 mod classes {

@@ -11,16 +11,16 @@
 //! stands before each byte, once the last bit of the block before is shifted in.
 
 use super::contraction_len;
+use crate::pretokenize::MAX_BATCH;
 use crate::pretokenize::classes::{Class, Classes};
 use crate::pretokenize::simd::{self, BLOCK, Masks, Simd};
 use crate::{Monitor, Result};
 
-/// Blocks whose starts are found before they are gone through: 4 KiB of text, which stay in the
-/// nearest cache.
-const GROUP: usize = 64;
+/// Blocks whose pretokens are handed over together.
+const GROUP: usize = MAX_BATCH / BLOCK;
 
 /// Groups between two looks at the monitor.
-const STRIDE: usize = 256;
+const STRIDE: usize = 1024;
 
 /// Finds the starts in the next blocks, one word each; compiled once for each kind of processor.
 #[derive(Clone, Copy, Debug)]
@@ -78,53 +78,57 @@ fn neon(text: &[u8], walk: &mut Walk, words: &mut [u64]) {
     fill(text, walk, words, |block| simd::neon::masks(block));
 }
 
-/// Calls `emit` with the borders of each pretoken of `text` in order.
+/// Hands over the pretokens of `text` in order, as [`super::for_each_batch`].
 ///
 /// # Errors
 /// The monitor was cancelled.
 #[inline]
-pub fn for_each(
+pub fn for_each_batch(
     text: &[u8],
     kernel: Kernel,
     monitor: &Monitor,
-    mut emit: impl FnMut(usize, usize),
+    mut consume: impl FnMut(usize, &[usize]),
 ) -> Result<()> {
     let mut walk = Walk::default();
     let mut words = [0; GROUP];
+    let mut ends = [0; MAX_BATCH];
     let mut start = 0;
     let mut until_check = 0;
-    while walk.at < text.len() {
+    // A block more where the text fills the last one, for there is the last pretoken's end.
+    while walk.at <= text.len() && !text.is_empty() {
         if until_check == 0 {
             monitor.check()?;
             until_check = STRIDE;
         }
         until_check -= 1;
         let base = walk.at;
-        let count = (text.len() - base).div_ceil(BLOCK).min(GROUP);
+        let count = ((text.len() - base) / BLOCK + 1).min(GROUP);
         // SAFETY: a kernel is only made of a `Simd` that is available.
         unsafe { kernel.0(text, &mut walk, &mut words[..count]) };
+        let mut found = 0;
         for (block, &word) in words[..count].iter().enumerate() {
             let mut starts = word;
             while starts != 0 {
-                let at = base + block * BLOCK + starts.trailing_zeros() as usize;
+                ends[found] = base + block * BLOCK + starts.trailing_zeros() as usize;
+                found += 1;
                 starts &= starts - 1;
-                emit(start, at);
-                start = at;
             }
         }
-    }
-    if start < text.len() {
-        emit(start, text.len());
+        if let Some(&last) = ends[..found].last() {
+            consume(start, &ends[..found]);
+            start = last;
+        }
     }
     Ok(())
 }
 
-/// For each of the next blocks, the bits where pretokens start; the text's own start is none.
+/// For each of the next blocks, the bits where pretokens end, which are those where others start, the
+/// text's end among them and its start not.
 #[inline(always)]
 fn fill(text: &[u8], walk: &mut Walk, words: &mut [u64], masks: impl Fn(&[u8; BLOCK]) -> Masks) {
     let classes = Classes::get();
     for word in words {
-        let rest = &text[walk.at..];
+        let rest = text.get(walk.at..).unwrap_or_default();
         // Behind the end of the text stands whitespace, for nothing but whitespace changes nothing.
         let masks = match rest.first_chunk() {
             Some(block) => masks(block),
@@ -139,7 +143,7 @@ fn fill(text: &[u8], walk: &mut Walk, words: &mut [u64], masks: impl Fn(&[u8; BL
             starts &= !1;
         }
         if rest.len() < BLOCK {
-            starts &= (1 << rest.len()) - 1;
+            starts = starts & ((1 << rest.len()) - 1) | 1 << rest.len();
         }
         *word = starts;
         walk.at += BLOCK;
