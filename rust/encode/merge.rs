@@ -22,6 +22,8 @@ pub struct MergeTable {
     /// Rank -> id of the product.
     products: Box<[u32]>,
     bytes: [u32; 256],
+    /// Left byte and right byte -> rank, for the pairs that every pretoken begins with.
+    byte_ranks: Box<[u32; 1 << 16]>,
 }
 
 const ID_BITS: u32 = 21;
@@ -67,11 +69,16 @@ impl MergeTable {
                 slots[at] = pair << RANK_BITS | rank;
             }
         }
-        Self {
+        let mut table = Self {
             slots: slots.into(),
             products: merges.into_iter().map(|(_, _, product)| product).collect(),
             bytes: std::array::from_fn(|byte| vocabulary.byte_id(byte as u8)),
+            byte_ranks: bytemuck::zeroed_box(),
+        };
+        for pair in 0..1 << 16 {
+            table.byte_ranks[pair] = table.rank(table.bytes[pair >> 8], table.bytes[pair & 0xff]);
         }
+        table
     }
 
     /// The rank of a pair's merge; `NONE` if it has none.
@@ -120,8 +127,8 @@ impl MergeTable {
         for (id, &byte) in ids.iter_mut().zip(pretoken) {
             *id = self.bytes[usize::from(byte)];
         }
-        for at in 1..len {
-            ranks[at - 1] = self.rank(ids[at - 1], ids[at]);
+        for (rank, pair) in ranks.iter_mut().zip(pretoken[..len].windows(2)) {
+            *rank = self.byte_ranks[usize::from(pair[0]) << 8 | usize::from(pair[1])];
         }
         let mut there = u64::MAX >> (64 - len);
         loop {
@@ -159,7 +166,8 @@ impl MergeTable {
         let Scratch { ids, ranks, links, queue } = scratch;
         ids.extend(pretoken.iter().map(|&byte| self.bytes[usize::from(byte)]));
         ranks.clear();
-        ranks.extend(ids.windows(2).map(|pair| self.rank(pair[0], pair[1])));
+        let rank_of = |pair: &[u8]| usize::from(pair[0]) << 8 | usize::from(pair[1]);
+        ranks.extend(pretoken.windows(2).map(|pair| self.byte_ranks[rank_of(pair)]));
         let last = ids.len() as u32 - 1;
         links.clear();
         links.extend((0..=last).map(|at| Link {

@@ -8,7 +8,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{AllowedSpecial, Encoder, TokenId, Worker, room_for};
-use crate::atomic::write_atomic;
+use crate::atomic::{begin_writing_out, write_atomic};
 use crate::chunk::{DEFAULT_PIECE_SIZE, Pieces};
 use crate::{Error, Monitor, Result, threads};
 
@@ -17,6 +17,9 @@ const FILE_CACHE: usize = 1 << 18;
 
 /// Encoded pieces that may wait for an earlier one, per thread.
 const AHEAD: usize = 2;
+
+/// Bytes of ids after which the disk begins to write them: it has time while others are made.
+const WRITE_OUT: u64 = 4 << 20;
 
 /// How ids are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -187,12 +190,14 @@ struct WriterState<'f, T> {
     waiting: BTreeMap<usize, Block<T>>,
     spare: Vec<Block<T>>,
     ids: u64,
+    /// Bytes of ids that the system was told to put on the disk.
+    written_out: u64,
 }
 
 impl<'f, T: TokenId> OrderedWriter<'f, T> {
     fn new(file: &'f File, ahead: usize) -> Self {
-        let state =
-            WriterState { file, next: 0, waiting: BTreeMap::new(), spare: Vec::new(), ids: 0 };
+        let (waiting, spare) = (BTreeMap::new(), Vec::new());
+        let state = WriterState { file, next: 0, waiting, spare, ids: 0, written_out: 0 };
         Self { state: Mutex::new(state), moved: Condvar::new(), ahead }
     }
 
@@ -224,6 +229,11 @@ impl<'f, T: TokenId> OrderedWriter<'f, T> {
                 state.ids += block.len as u64;
                 state.next += 1;
                 state.spare.push(block);
+            }
+            let written = state.ids * size_of::<T>() as u64;
+            if written - state.written_out >= WRITE_OUT {
+                begin_writing_out(state.file, state.written_out, written - state.written_out);
+                state.written_out = written;
             }
             self.moved.notify_all();
         }
