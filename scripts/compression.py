@@ -1,10 +1,10 @@
 """How far each tokenizer compresses each text: its own, and the others'.
 
-On every TEXT a tokenizer is trained and then measured on all of them, in bytes of text per token: the
-more, the shorter is the text to a model. Counts of pretokens are made once and used for everything,
-so that texts larger than memory are no matter. Tokenizers that you have come along with --tokenizer.
+On every TEXT a tokenizer is trained and then measured on all of them, in bytes of text per token:
+the more, the shorter is the text to a model. Pretokens are counted once and the counts used for
+everything; texts may be larger than memory. --tokenizer measures tokenizers that you have too.
 
-examples:
+Examples:
   scripts/compression.py books.txt code.txt
   scripts/compression.py books.txt code='src/*.py' --vocab-size 10000 32000 --tokenizer gpt2=gpt2/
   scripts/compression.py books.txt code.txt --plot compression.png
@@ -116,7 +116,7 @@ def draw(
         axes.set_xlabel("text")
         axes.set_ylabel("tokenizer, vocabulary")
         axes.set_title("Bytes per token (bold: trained on this text)")
-        middle = (image.norm.vmin + image.norm.vmax) / 2
+        middle = (min(map(min, ratios)) + max(map(max, ratios))) / 2
         for row, values in enumerate(ratios):
             for column, value in enumerate(values):
                 axes.text(

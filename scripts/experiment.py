@@ -31,6 +31,7 @@ class Named:
 
     @classmethod
     def parse(cls, text: str) -> Named:
+        """From the command line."""
         name, equals, path = text.partition("=")
         # A file that is there and has a = in its name is meant as it stands.
         if equals and not Path(text).exists():
@@ -46,6 +47,7 @@ class Corpora:
     _counts: dict[tuple[str, str, frozenset[str]], bl.PretokenCounts] = field(default_factory=dict)
 
     def counts(self, text: Named, special_tokens: Iterable[str], pattern: str) -> bl.PretokenCounts:
+        """How often each pretoken of the text occurs, if it is split like this."""
         special = frozenset(special_tokens)
         key = (text.name, bl.PretokenCounts(pattern=pattern).pattern, special)
         if key not in self._counts:

@@ -4,7 +4,7 @@ Every run encodes a whole text from its file into a token file, as `byteloom enc
 median of --repeat runs counts, after one that warms the file cache. The Pile (Gao et al. 2020,
 arXiv:2101.00027) stands for a large corpus: 825 GB, taken as 825 * 10**9 bytes.
 
-examples:
+Examples:
   scripts/throughput.py books.txt code.txt --tokenizer tok.json
   scripts/throughput.py books.txt --tokenizer tok.json --threads 1 2 4 8 --plot throughput.svg
 """

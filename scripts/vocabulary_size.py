@@ -3,7 +3,7 @@
 The texts, all together, are counted once; from these counts a tokenizer of each size is trained and
 measured, on the texts themselves and on others (--on) that it has not seen.
 
-examples:
+Examples:
   scripts/vocabulary_size.py books.txt
   scripts/vocabulary_size.py train.txt --on valid.txt code.txt --plot sizes.png
   scripts/vocabulary_size.py train='shards/*.txt' --vocab-size 8000 16000 32000 --json

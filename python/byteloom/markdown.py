@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> str:
-    """A table of cells that are text already.
+    r"""A table of cells that are text already.
 
     Args:
         header: the columns' names.
@@ -20,7 +20,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: in
         | corpus | bytes |
         | ------ | ----: |
         | books  | 1,000 |
-        | a\\|b   |     2 |
+        | a\|b   |     2 |
     """
     lines = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
     widths = [max(3, *map(display_width, column)) for column in zip(*lines, strict=True)]
@@ -40,12 +40,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: in
 
 
 def display_width(text: str) -> int:
-    """Places that a text takes in a terminal: two for a wide character, none for a mark.
+    r"""Places that a text takes in a terminal: two for a wide character, none for a mark.
 
     The widths are those of Unicode Standard Annex 11.
 
     Example:
-        >>> display_width("abc"), display_width("中文"), display_width("e\\u0301")
+        >>> display_width("abc"), display_width("中文"), display_width("e\u0301")
         (3, 4, 1)
     """
     return sum(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from byteloom.atomic import atomic_write
 
@@ -23,7 +23,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 #: Endings of the files that can be written.
 FORMATS = (".png", ".svg", ".pdf")
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.grid": True,
     "axes.spines.right": False,
@@ -33,6 +33,7 @@ _STYLE = {
     "legend.frameon": False,
     "savefig.dpi": 150,
     "svg.fonttype": "none",  # letters stay letters
+    "text.parse_math": False,  # a $ in a name is a $
     "svg.hashsalt": "byteloom",  # equal plots are equal files
 }
 

@@ -27,7 +27,7 @@ examples:
   byteloom inspect tok.json --on books.txt --json | jq '.compression[0].bytes_per_token'
 
 A word in the middle of a text has a space before it, and other tokens than without: ask for
---word ' word', with the space. Each FILE of --on is a corpus; a quoted glob makes one of many files.
+--word ' word', with the space. Each FILE of --on is a corpus; a quoted glob makes many files one.
 """
 
 

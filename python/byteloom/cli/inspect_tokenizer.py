@@ -213,12 +213,13 @@ def _word(word: Derivation) -> Iterator[str]:
 def _overlap(found: Overlap, path: Path, other: Path, top: int) -> Iterator[str]:
     first, second = _names(path, other)
     common, here, there = len(found.common), len(found.only_first), len(found.only_second)
+    all_here, all_there = common + here, common + there
     yield "\n".join(
         [
             f"with              {other}",
             f"in both           {common:,} of {found.union:,} tokens ({found.jaccard:.1%})",
-            f"only in the first {here:,} of its {common + here:,} ({here / (common + here):.1%})",
-            f"only in the other {there:,} of its {common + there:,} ({there / (common + there):.1%})",
+            f"only in the first {here:,} of its {all_here:,} ({here / all_here:.1%})",
+            f"only in the other {there:,} of its {all_there:,} ({there / all_there:.1%})",
             f"equal ids         {found.equal_ids:,} of those in both",
             f"equal merges      {found.equal_merges:,} from the first on",
             f"special tokens    {', '.join(found.special_tokens[0]) or 'none'} in both",

@@ -37,10 +37,8 @@ class Compression:
     """Wall time of encoding the files into a token file, once."""
     counts: NDArray[np.int64]
     """(vocab_size,) How often each id occurs."""
-    vocab: dict[int, bytes]
-    """Id -> bytes."""
-    special_ids: frozenset[int]
-    """Ids of the special tokens."""
+    vocabulary: tuple[Token, ...]
+    """In the order of the ids."""
 
     @property
     def bytes_per_token(self) -> float:
@@ -75,11 +73,7 @@ class Compression:
     def most_frequent(self, n: int) -> list[tuple[Token, int]]:
         """The tokens that occur most, with their counts; equal counts in the order of ids."""
         order = np.argsort(-self.counts, kind="stable")[:n]
-        return [
-            (Token(id, self.vocab[id], id in self.special_ids), int(self.counts[id]))
-            for id in order.tolist()
-            if self.counts[id]
-        ]
+        return [(self.vocabulary[id], int(self.counts[id])) for id in order if self.counts[id]]
 
     def figures(self, top: int = 10) -> dict[str, Any]:
         """For JSON, with the ``top`` most frequent tokens."""
@@ -128,23 +122,25 @@ def compress(
         >>> found.most_frequent(1)
         [(Token(id=104, bytes=b'h', special=False), 4)]
     """
-    vocab = tokenizer.vocab
+    special = set(tokenizer.special_tokens.values())
+    vocabulary = tuple(
+        Token(id, token, id in special) for id, token in sorted(tokenizer.vocab.items())
+    )
     with tempfile.TemporaryDirectory(prefix="byteloom-") as folder:
         path = Path(folder) / "tokens.npy"
         stats = tokenizer.encode_files(inputs, path, num_threads=num_threads, progress=progress)
         ids = np.load(path, mmap_mode="r") if stats.tokens else np.empty(0, np.uint16)
-        counts, words = _count(ids, [vocab[id] for id in range(len(vocab))])
+        counts, words = _count(ids, [token.bytes for token in vocabulary])
         del ids  # unmapped before its folder goes
-    characters = [Token(id, vocab[id]).characters for id in range(len(vocab))]
+    characters = np.array([token.characters for token in vocabulary], np.int64)
     return Compression(
         bytes=stats.bytes,
-        characters=int(counts @ np.array(characters, np.int64)),
+        characters=int(counts @ characters),
         words=words,
         tokens=stats.tokens,
         seconds=stats.seconds,
         counts=counts,
-        vocab=vocab,
-        special_ids=frozenset(tokenizer.special_tokens.values()),
+        vocabulary=vocabulary,
     )
 
 

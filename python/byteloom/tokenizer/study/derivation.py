@@ -10,7 +10,7 @@ from byteloom import _rust
 from byteloom.tokenizer.bpe import Tokenizer
 from byteloom.tokenizer.study.token import show
 
-#: Longer words are refused: nobody reads such a tree, and a tree can be as deep as its word is long.
+#: Longer words are refused: nobody reads such a tree, which can be as deep as its word is long.
 MAX_BYTES = 256
 
 
@@ -160,7 +160,7 @@ def _derive_pretoken(
 ) -> Derivation:
     """Merges until nothing merges."""
     word = [Node(bytes([byte]), ids[bytes([byte])]) for byte in pretoken]
-    steps = []
+    steps: list[Step] = []
     while True:
         possible = [
             (ranks[pair], place)

@@ -39,10 +39,10 @@ class Token:
 
     @property
     def kind(self) -> str:
-        """One of :data:`KINDS`.
+        r"""One of :data:`KINDS`.
 
         Example:
-            >>> [Token(0, token).kind for token in (b" the", b"ing", b" 12", b" (", b"\\xe4\\xb8")]
+            >>> [Token(0, token).kind for token in (b" the", b"ing", b" 12", b" (", b"\xe4\xb8")]
             ['word', 'letters', 'digits', 'symbols', 'partial']
         """
         if self.special:
@@ -67,15 +67,15 @@ class Token:
 
 
 def show(token: bytes, width: int | None = None) -> str:
-    """A token as Python would write it: text in quotes, or ``b'...'`` where it is no UTF-8.
+    r"""A token as Python would write it: text in quotes, or ``b'...'`` where it is no UTF-8.
 
     Args:
         token: any bytes.
         width: longer ones lose their middle.
 
     Example:
-        >>> show(b" the"), show("中".encode()), show(b"\\xe4\\xb8"), show(b"-" * 60, 11)
-        ("' the'", "'中'", "b'\\\\xe4\\\\xb8'", "'----…----'")
+        >>> show(b" the"), show("中".encode()), show(b"\xe4\xb8"), show(b"-" * 60, 11)
+        ("' the'", "'中'", "b'\\xe4\\xb8'", "'----…----'")
     """
     try:
         shown = repr(token.decode())
