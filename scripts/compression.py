@@ -5,9 +5,9 @@ the more, the shorter is the text to a model. Pretokens are counted once and the
 everything; texts may be larger than memory. --tokenizer measures tokenizers that you have too.
 
 Examples:
-  scripts/compression.py books.txt code.txt
-  scripts/compression.py books.txt code='src/*.py' --vocab-size 10000 32000 --tokenizer gpt2=gpt2/
-  scripts/compression.py books.txt code.txt --plot compression.png
+  python scripts/compression.py books.txt code.txt
+  python scripts/compression.py books.txt code='src/*.py' --vocab-size 10000 32000 --tokenizer gpt2=gpt2/
+  python scripts/compression.py books.txt code.txt --plot compression.png
 """
 
 from __future__ import annotations

@@ -73,7 +73,6 @@ def parser_for(doc: str | None, texts: str) -> argparse.ArgumentParser:
         metavar="[NAME=]TEXT",
         help=f"{texts}: a file or a quoted glob",
     )
-    parser.add_argument("--num-threads", type=int, metavar="N", help="default: every processor")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument(
         "--plot", type=Path, metavar="FILE", help="draw them too: .png, .svg or .pdf"
@@ -82,7 +81,7 @@ def parser_for(doc: str | None, texts: str) -> argparse.ArgumentParser:
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
-    """How tokenizers are trained, for those experiments that do it."""
+    """How texts are counted and tokenizers trained, for those experiments that do it."""
     parser.add_argument("--pattern", default="gpt2", help="how text is split to train")
     parser.add_argument(
         "--special-token",
@@ -90,6 +89,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help=f"of the tokenizers trained here; may be repeated; default: {END_OF_TEXT}",
     )
+    parser.add_argument("--num-threads", type=int, metavar="N", help="default: every processor")
 
 
 def check(args: argparse.Namespace, *more: Named) -> None:

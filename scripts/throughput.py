@@ -5,8 +5,8 @@ median of --repeat runs counts, after one that warms the file cache. The Pile (G
 arXiv:2101.00027) stands for a large corpus: 825 GB, taken as 825 * 10**9 bytes.
 
 Examples:
-  scripts/throughput.py books.txt code.txt --tokenizer tok.json
-  scripts/throughput.py books.txt --tokenizer tok.json --threads 1 2 4 8 --plot throughput.svg
+  python scripts/throughput.py books.txt code.txt --tokenizer tok.json
+  python scripts/throughput.py books.txt --tokenizer tok.json --threads 1 2 4 8 --plot throughput.svg
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ The texts, all together, are counted once; from these counts a tokenizer of each
 measured, on the texts themselves and on others (--on) that it has not seen.
 
 Examples:
-  scripts/vocabulary_size.py books.txt
-  scripts/vocabulary_size.py train.txt --on valid.txt code.txt --plot sizes.png
-  scripts/vocabulary_size.py train='shards/*.txt' --vocab-size 8000 16000 32000 --json
+  python scripts/vocabulary_size.py books.txt
+  python scripts/vocabulary_size.py train.txt --on valid.txt code.txt --plot sizes.png
+  python scripts/vocabulary_size.py train='shards/*.txt' --vocab-size 8000 16000 32000 --json
 """
 
 from __future__ import annotations
