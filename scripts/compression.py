@@ -6,7 +6,8 @@ everything; texts may be larger than memory. --tokenizer measures tokenizers tha
 
 Examples:
   python scripts/compression.py books.txt code.txt
-  python scripts/compression.py books.txt code='src/*.py' --vocab-size 10000 32000 --tokenizer gpt2=gpt2/
+  python scripts/compression.py books.txt code='src/*.py' --vocab-size 8000 32000
+  python scripts/compression.py books.txt code.txt --tokenizer gpt2=gpt2/
   python scripts/compression.py books.txt code.txt --plot compression.png
 """
 

@@ -6,7 +6,7 @@ arXiv:2101.00027) stands for a large corpus: 825 GB, taken as 825 * 10**9 bytes.
 
 Examples:
   python scripts/throughput.py books.txt code.txt --tokenizer tok.json
-  python scripts/throughput.py books.txt --tokenizer tok.json --threads 1 2 4 8 --plot throughput.svg
+  python scripts/throughput.py books.txt --tokenizer tok.json --threads 1 2 4 8 --plot speed.svg
 """
 
 from __future__ import annotations

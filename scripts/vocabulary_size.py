@@ -90,13 +90,15 @@ def run(args: argparse.Namespace) -> None:
         ]
         for one in figures
     ]
+    size, distinct = counts.total_bytes / 1e6, len(counts)
+    note = f"trained on {name}: {size:,.1f} MB, {distinct:,} distinct pretokens"
     measured = list(figures[0]["bytes_per_token"])
     report(
         args,
         ["vocabulary", *(f"{text}, bytes/token" for text in measured), "merging, s"],
         rows,
         figures,
-        [f"trained on {name}: {counts.total_bytes / 1e6:,.1f} MB, {len(counts):,} pretokens"],
+        [note],
         text_columns=0,
     )
     if args.plot:
