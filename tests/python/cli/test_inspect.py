@@ -163,6 +163,8 @@ def test_help_has_examples_and_no_option_is_silent(folder: Path) -> None:
     assert done.returncode == 0
     for option in ("--on", "--word", "--with", "--plot", "--top", "--num-threads", "--json"):
         assert re.search(rf"^  {option}\b", done.stdout, re.MULTILINE)
+    assert "default: 10)" in done.stdout
+    assert not re.search(r"default:\s+(None|False|\[\])", done.stdout)
     examples = [line for line in done.stdout.splitlines() if "byteloom inspect tok" in line]
     assert len(examples) >= 5
     assert "inspect" in byteloom("--help").stdout
