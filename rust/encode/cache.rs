@@ -1,7 +1,8 @@
 //! Pretoken -> its ids, for those that come again and again.
 //!
-//! The table has a fixed size: memory does not follow the text, and a pretoken that falls on a taken
-//! slot simply takes it over. Frequent pretokens soon have theirs back.
+//! The table has a fixed size: memory does not follow the text. A pretoken that falls on a taken slot
+//! takes it over; who was there moves to the other slot of the cache line, and whoever was there is
+//! forgotten. Frequent pretokens soon have their slots back.
 
 use bytemuck::Zeroable;
 
@@ -14,7 +15,7 @@ use crate::prefetch::prefetch;
 pub const INLINE: usize = 7;
 
 #[derive(Clone, Copy, Debug, Zeroable)]
-#[repr(C, align(16))]
+#[repr(C, align(32))]
 struct Slot<T> {
     /// Nothing's in a free slot, which is all zeros.
     key: Key,
@@ -23,7 +24,7 @@ struct Slot<T> {
     len: u16,
 }
 
-/// A direct-mapped table of `SLOTS` slots, a power of two.
+/// A table of `SLOTS` slots, a power of two and at least two.
 #[derive(Debug)]
 pub struct Cache<T, const SLOTS: usize> {
     slots: Box<[Slot<T>; SLOTS]>,
@@ -51,6 +52,16 @@ impl<T: TokenId, const SLOTS: usize> Cache<T, SLOTS> {
         (slot.key == key).then_some((&slot.ids, slot.len.into()))
     }
 
+    /// As [`Cache::get`], for a pretoken that was pushed out of its slot: it moves back.
+    pub fn recover(&mut self, place: usize, key: Key) -> Option<(&[T; INLINE], usize)> {
+        let (place, other) = (place % SLOTS, (place ^ 1) % SLOTS);
+        if self.slots[other].key != key {
+            return None;
+        }
+        self.slots.swap(place, other);
+        self.get(place, key)
+    }
+
     /// Whether a pretoken is known to have more ids than a slot holds.
     pub fn has_many(&self, place: usize, key: Key) -> bool {
         self.slots[place % SLOTS].key == key.marked()
@@ -59,6 +70,7 @@ impl<T: TokenId, const SLOTS: usize> Cache<T, SLOTS> {
     /// Keeps the ids of a pretoken, or that they are many: then its key is found by nobody who does not
     /// ask for that.
     pub fn put(&mut self, place: usize, key: Key, ids: &[u32]) {
+        self.slots[(place ^ 1) % SLOTS] = self.slots[place % SLOTS];
         let slot = &mut self.slots[place % SLOTS];
         slot.key = if ids.len() <= INLINE { key } else { key.marked() };
         slot.len = ids.len() as u16;

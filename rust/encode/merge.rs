@@ -10,8 +10,11 @@ use crate::vocab::Vocabulary;
 /// Merges of a long pretoken between two looks at the monitor.
 const STRIDE: usize = 1 << 16;
 
-/// No such place, pair or rank.
-const NONE: u32 = u32::MAX;
+/// No rank: larger than any.
+const NONE: u32 = (1 << RANK_BITS) - 1;
+
+/// No place, or no id.
+const NOWHERE: u32 = u32::MAX;
 
 /// (left id, right id) -> rank of the merge: open addressing, two thirds empty, since most pairs that are
 /// looked for are no merges. A slot is one word, so that the table stays small enough for a cache.
@@ -28,6 +31,9 @@ pub struct MergeTable {
 
 const ID_BITS: u32 = 21;
 const RANK_BITS: u32 = 22;
+
+/// Bits for a place in a short pretoken, behind its rank.
+const PLACE_BITS: u32 = 6;
 
 /// The most ids that a vocabulary can have to be encoded with.
 pub const MAX_IDS: usize = 1 << ID_BITS;
@@ -89,11 +95,9 @@ impl MergeTable {
         let mut at = hash(pair) & mask;
         loop {
             let slot = self.slots[at & mask];
-            if slot >> RANK_BITS == pair {
-                return slot as u32 & ((1 << RANK_BITS) - 1);
-            }
-            if slot == FREE {
-                return NONE;
+            // One branch, for which of the two it is nobody could predict; a free slot's rank is `NONE`.
+            if (slot >> RANK_BITS == pair) | (slot == FREE) {
+                return slot as u32 & NONE;
             }
             at += 1;
         }
@@ -123,29 +127,31 @@ impl MergeTable {
         if len == 0 {
             return;
         }
-        let (mut ids, mut ranks) = ([0; N], [NONE; N]);
+        // A rank and the place of its pair in one number, so that the smallest is the one to merge.
+        let packed = |rank: u32, place: usize| rank << PLACE_BITS | place as u32;
+        let (mut ids, mut merges) = ([0; N], [packed(NONE, 0); N]);
         for (id, &byte) in ids.iter_mut().zip(pretoken) {
             *id = self.bytes[usize::from(byte)];
         }
-        for (rank, pair) in ranks.iter_mut().zip(pretoken[..len].windows(2)) {
-            *rank = self.byte_ranks[usize::from(pair[0]) << 8 | usize::from(pair[1])];
+        for ((place, merge), pair) in merges.iter_mut().enumerate().zip(pretoken.windows(2)) {
+            let rank = self.byte_ranks[usize::from(pair[0]) << 8 | usize::from(pair[1])];
+            *merge = packed(rank, place);
         }
         let mut there = u64::MAX >> (64 - len);
         loop {
-            let (mut best, mut at) = (NONE, 0);
-            for (place, &rank) in ranks[..len].iter().enumerate() {
-                (best, at) = if rank < best { (rank, place) } else { (best, at) };
-            }
-            if best == NONE {
+            let best = merges.iter().fold(u32::MAX, |best, &merge| best.min(merge));
+            let (rank, at) = (best >> PLACE_BITS, best as usize % (1 << PLACE_BITS) % N);
+            if rank == NONE {
                 break;
             }
             let mut behind = there & (!1 << at);
             let gone = behind.trailing_zeros() as usize % N;
             there &= !(1 << gone);
             behind &= behind.wrapping_sub(1);
-            (ids[at], ranks[gone], ranks[at]) = (self.products[best as usize], NONE, NONE);
+            ids[at] = self.products[rank as usize];
+            (merges[gone], merges[at]) = (packed(NONE, 0), packed(NONE, 0));
             let mut renew = |left: usize, right: usize| {
-                ranks[left] = self.rank(ids[left], ids[right]);
+                merges[left] = packed(self.rank(ids[left], ids[right]), left);
             };
             if behind != 0 {
                 renew(at, behind.trailing_zeros() as usize % N);
@@ -172,7 +178,7 @@ impl MergeTable {
         links.clear();
         links.extend((0..=last).map(|at| Link {
             left: at.wrapping_sub(1),
-            right: if at == last { NONE } else { at + 1 },
+            right: if at == last { NOWHERE } else { at + 1 },
         }));
         ranks.push(NONE);
         queue.clear();
@@ -197,15 +203,15 @@ impl MergeTable {
             let right = links[gone as usize].right;
             ids[place] = self.products[rank as usize];
             ranks[gone as usize] = NONE;
-            ids[gone as usize] = NONE;
+            ids[gone as usize] = NOWHERE;
             links[place].right = right;
-            if right != NONE {
+            if right != NOWHERE {
                 links[right as usize].left = at;
             }
             let mut renew = |at: u32, right: u32| {
                 let place = at as usize;
                 ranks[place] = match right {
-                    NONE => NONE,
+                    NOWHERE => NONE,
                     _ => self.rank(ids[place], ids[right as usize]),
                 };
                 if ranks[place] != NONE {
@@ -213,11 +219,11 @@ impl MergeTable {
                 }
             };
             renew(at, right);
-            if links[place].left != NONE {
+            if links[place].left != NOWHERE {
                 renew(links[place].left, at);
             }
         }
-        ids.retain(|&id| id != NONE);
+        ids.retain(|&id| id != NOWHERE);
         // A pretoken of megabytes should not keep its memory.
         if links.capacity() > 1 << 16 {
             (*links, *ranks, *queue) = (Vec::new(), Vec::new(), BinaryHeap::new());

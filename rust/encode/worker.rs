@@ -136,6 +136,10 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
             output.extend(self.long.get(pretoken, |long| table.merge(long, scratch, monitor)));
             return;
         }
+        if let Some((ids, len)) = self.cache.recover(place, key) {
+            output.extend_inline(ids, len);
+            return;
+        }
         let ids = table.merge(pretoken, scratch, monitor);
         self.cache.put(place, key, ids);
         output.extend(ids);
