@@ -129,6 +129,16 @@ fn pretoken_end<D: Dialect>(table: &CategoryTable, text: &[u8], at: usize) -> us
 /// Where the run of `set` that goes on at `at` ends.
 #[inline]
 pub(super) fn run_end(table: &CategoryTable, text: &[u8], mut at: usize, set: Categories) -> usize {
+    if set.has(Categories::LOWER) {
+        // No loop over bytes whose end, another one each time, would be mispredicted.
+        while let Some(bytes) = text[at..].first_chunk() {
+            let letters = leading_letters(*bytes, set.has(Categories::UPPER));
+            at += letters;
+            if letters < bytes.len() {
+                break;
+            }
+        }
+    }
     while let Some(&byte) = text.get(at) {
         if set.has(table.of_ascii(byte)) {
             at += 1;
@@ -143,6 +153,20 @@ pub(super) fn run_end(table: &CategoryTable, text: &[u8], mut at: usize, set: Ca
         }
     }
     at
+}
+
+/// With how many ASCII letters, small ones or any, eight bytes begin.
+#[inline]
+fn leading_letters(bytes: [u8; 8], any_case: bool) -> usize {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * EACH;
+    let bytes = u64::from_le_bytes(bytes);
+    let small = if any_case { bytes | 0x20 * EACH } else { bytes } & !HIGH;
+    // The sums carry into a byte's high bit from `a` on, and from behind `z` on.
+    let from_a = small + (0x80 - u64::from(b'a')) * EACH;
+    let behind_z = small + (0x7f - u64::from(b'z')) * EACH;
+    let others = !(from_a & !behind_z & !bytes) & HIGH;
+    others.trailing_zeros() as usize / 8
 }
 
 /// Where the number that goes on at `at` with at most `most` digits ends.
@@ -172,6 +196,7 @@ fn symbols_end<D: Dialect>(table: &CategoryTable, text: &[u8], at: usize) -> usi
 }
 
 /// Where the pretoken of whitespace that starts at `at` ends.
+#[inline]
 fn whitespace_end(table: &CategoryTable, text: &[u8], at: usize, whole_tail: bool) -> usize {
     let (mut end, mut last, mut newline) = (at, at, at);
     while end < text.len() {
