@@ -22,14 +22,12 @@ use pattern::Pattern;
 #[derive(Debug)]
 struct Preset {
     name: &'static str,
-    /// Names that others have for it.
-    aliases: &'static [&'static str],
     pattern: &'static str,
     /// The same in the dialect of Hugging Face tokenizers, where that differs: there, `$` matches
     /// before every newline, and `{1,3}+` repeats a repetition.
     huggingface: &'static str,
-    /// Other ways in which it was published.
-    variants: &'static [&'static str],
+    /// Names that others have for it, and other expressions that say the same.
+    also: &'static [&'static str],
     scanner: Scanner,
 }
 
@@ -43,10 +41,12 @@ const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}
 const PRESETS: &[Preset] = &[
     Preset {
         name: "gpt2",
-        aliases: &["r50k_base", "p50k_base", "p50k_edit"],
         pattern: GPT2,
         huggingface: GPT2,
-        variants: &[
+        also: &[
+            "r50k_base",
+            "p50k_base",
+            "p50k_edit",
             r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
             r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
         ],
@@ -54,50 +54,44 @@ const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "cl100k",
-        aliases: &["cl100k_base"],
         pattern: r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s",
         huggingface: r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+\z|\s*[\r\n]|\s+(?!\S)|\s",
-        variants: &[],
+        also: &["cl100k_base"],
         scanner: Scanner::Cl100k,
     },
     Preset {
         name: "o200k",
-        aliases: &["o200k_base", "o200k_harmony"],
         pattern: O200K,
         huggingface: O200K,
-        variants: &[],
+        also: &["o200k_base", "o200k_harmony"],
         scanner: Scanner::O200k,
     },
     Preset {
         name: "llama3",
-        aliases: &[],
         pattern: LLAMA3,
         huggingface: LLAMA3,
-        variants: &[],
+        also: &[],
         scanner: Scanner::Llama3,
     },
     Preset {
         name: "qwen2",
-        aliases: &["qwen3"],
         pattern: QWEN2,
         huggingface: QWEN2,
-        variants: &[],
+        also: &["qwen3"],
         scanner: Scanner::Qwen2,
     },
     Preset {
         name: "qwen3_5",
-        aliases: &[],
         pattern: QWEN35,
         huggingface: QWEN35,
-        variants: &[],
+        also: &[],
         scanner: Scanner::Qwen35,
     },
     Preset {
         name: "tekken",
-        aliases: &[],
         pattern: TEKKEN,
         huggingface: TEKKEN,
-        variants: &[],
+        also: &[],
         scanner: Scanner::Tekken,
     },
 ];
@@ -106,8 +100,7 @@ impl Preset {
     /// Whether a name or an expression means this preset.
     fn is(&self, pattern: &str) -> bool {
         [self.name, self.pattern, self.huggingface].contains(&pattern)
-            || self.aliases.contains(&pattern)
-            || self.variants.contains(&pattern)
+            || self.also.contains(&pattern)
     }
 }
 
