@@ -161,7 +161,8 @@ fn leading_letters(bytes: [u8; 8], any_case: bool) -> usize {
     const EACH: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * EACH;
     let bytes = u64::from_le_bytes(bytes);
-    let small = if any_case { bytes | 0x20 * EACH } else { bytes } & !HIGH;
+    let folded = if any_case { bytes | (0x20 * EACH) } else { bytes };
+    let small = folded & !HIGH;
     // The sums carry into a byte's high bit from `a` on, and from behind `z` on.
     let from_a = small + (0x80 - u64::from(b'a')) * EACH;
     let behind_z = small + (0x7f - u64::from(b'z')) * EACH;

@@ -20,7 +20,7 @@ pub(super) struct Table<T> {
 impl<T: Copy + PartialEq> Table<T> {
     /// Gives what a class expression matches the value beside it, and the rest `default`.
     pub(super) fn new(default: T, values: &[(&str, T)]) -> Self {
-        let mut flat = vec![default; CODE_POINTS];
+        let mut flat: Box<[T]> = std::iter::repeat_n(default, CODE_POINTS).collect();
         for &(pattern, value) in values {
             for (first, last) in ranges(pattern) {
                 flat[first as usize..=last as usize].fill(value);
