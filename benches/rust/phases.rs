@@ -66,7 +66,8 @@ fn main() {
         tie_break: TieBreak::Bytes,
         min_frequency: 1,
     };
-    let vocabulary = measure(runs, "train", text.len(), || train(&counts, &options, &monitor).unwrap());
+    let vocabulary =
+        measure(runs, "train", text.len(), || train(&counts, &options, &monitor).unwrap());
     println!("{:<24}{:>9} tokens", "", vocabulary.len());
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("tokens.npy");

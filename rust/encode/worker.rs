@@ -1,9 +1,9 @@
 //! What one thread needs to turn text into ids.
 
+use super::TokenId;
 use super::cache::{Cache, INLINE};
 use super::long::LongCache;
 use super::merge::{MergeTable, Scratch};
-use super::TokenId;
 use crate::count::Key;
 use crate::pretokenize::{MAX_BATCH, Pretokenizer};
 use crate::{Monitor, Result};

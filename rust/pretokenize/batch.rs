@@ -4,23 +4,25 @@
 /// Pretokens in a batch at most.
 pub const MAX_BATCH: usize = 1 << 10;
 
-/// Collects the ends of pretokens and hands them over, with the start of the first.
+/// Collects pretokens that come one by one, and hands over the start of the first and the ends of all.
 pub struct Batch<F> {
     consume: F,
     start: usize,
+    end: usize,
     ends: Vec<usize>,
 }
 
 impl<F: FnMut(usize, &[usize])> Batch<F> {
     /// None yet, at the start of a text.
     pub fn new(consume: F) -> Self {
-        Self { consume, start: 0, ends: Vec::with_capacity(MAX_BATCH) }
+        Self { consume, start: 0, end: 0, ends: Vec::with_capacity(MAX_BATCH) }
     }
 
-    /// Adds the next pretoken, by its end.
+    /// Adds the next pretoken of the text.
     #[inline]
-    pub fn push(&mut self, end: usize) {
-        self.ends.push(end);
+    pub fn push(&mut self, pretoken: &[u8]) {
+        self.end += pretoken.len();
+        self.ends.push(self.end);
         if self.ends.len() == MAX_BATCH {
             self.hand_over();
         }

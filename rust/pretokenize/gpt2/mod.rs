@@ -29,7 +29,7 @@ pub fn for_each_batch(
         Some(kernel) => blocks::for_each_batch(text, kernel, monitor, consume),
         None => {
             let mut batch = Batch::new(consume);
-            scalar::for_each(text, monitor, |_, end| batch.push(end))?;
+            scalar::for_each(text, monitor, |pretoken| batch.push(pretoken))?;
             batch.finish();
             Ok(())
         }
