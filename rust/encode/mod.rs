@@ -114,18 +114,20 @@ impl Encoder {
     /// # Errors
     /// One of them is no special token of this vocabulary.
     pub fn allow<T: AsRef<[u8]>>(&self, tokens: &[T]) -> Result<AllowedSpecial> {
-        let mut ids = Vec::new();
-        for token in tokens.iter().map(AsRef::as_ref) {
-            let index = self.special.tokens().iter().position(|known| known == token);
-            let index = index.ok_or_else(|| {
-                Error::invalid(format!(
-                    "{:?} is no special token of this tokenizer",
-                    String::from_utf8_lossy(token)
-                ))
-            })?;
-            ids.push(self.special_ids[index]);
-        }
-        Ok(AllowedSpecial::Only(SpecialTokens::new(tokens)?, ids))
+        let ids = tokens.iter().map(|token| self.special_id(token.as_ref())).collect::<Result<_>>();
+        Ok(AllowedSpecial::Only(SpecialTokens::new(tokens)?, ids?))
+    }
+
+    /// The id of a special token.
+    fn special_id(&self, token: &[u8]) -> Result<u32> {
+        let index = self.special.tokens().iter().position(|known| known == token);
+        let index = index.ok_or_else(|| {
+            Error::invalid(format!(
+                "{:?} is no special token of this tokenizer",
+                String::from_utf8_lossy(token)
+            ))
+        })?;
+        Ok(self.special_ids[index])
     }
 
     /// Appends the ids of a text. `T` must be wide enough for the vocabulary.
