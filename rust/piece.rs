@@ -43,9 +43,9 @@ impl Piece {
         whole.chain((!rest.is_empty()).then_some(Part { text: rest, ends: false }))
     }
 
-    /// Neither text nor the end of one.
+    /// Neither text, nor the end of one, nor progress.
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && self.ends.is_empty()
+        self.size() == 0 && self.progress == 0
     }
 
     /// What is held, in bytes. An end counts as one, so that empty documents fill a piece too.

@@ -54,7 +54,8 @@ impl JsonLines {
                     "{place}: longer than {LONGEST_LINE} bytes: these are no JSON lines"
                 )));
             }
-            if !self.line.trim_ascii().is_empty() {
+            self.line.truncate(self.line.trim_ascii_end().len());
+            if !self.line.is_empty() {
                 return Ok(true);
             }
         }

@@ -465,8 +465,8 @@ fn a_pipe_is_read_to_its_end_and_left_when_told_to() {
         count_files(inputs, &gpt2, &special, &CountOptions::default(), monitor)
     };
     writer.write_all(b"one two one").unwrap();
+    let monitor = Monitor::new();
     std::thread::scope(|scope| {
-        let monitor = Monitor::new();
         let counting = scope.spawn(|| count(&monitor));
         // It waits, since the pipe is open; nothing but this can end it.
         monitor.cancel();
