@@ -17,7 +17,7 @@ use crate::special::SpecialTokens;
 use crate::{Error, Result};
 
 /// Bytes read at a time: large against the cost of a piece, small against memory.
-pub const DEFAULT_PIECE_SIZE: usize = 4 << 20;
+pub const DEFAULT_PIECE_SIZE: usize = 1 << 20;
 
 /// The pieces of several inputs, one after the other, for any number of workers.
 #[derive(Debug)]

@@ -48,7 +48,7 @@ impl Piece {
         self.size() == 0 && self.progress == 0
     }
 
-    /// What is held, in bytes. An end counts as one, so that empty documents fill a piece too.
+    /// Bytes and ends together: ends are counted so that empty documents fill a piece too.
     pub(crate) fn size(&self) -> usize {
         self.bytes.len() + self.ends.len()
     }

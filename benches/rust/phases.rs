@@ -1,5 +1,5 @@
 //! Where the engine's time goes: splitting, counting, merging and encoding, each by itself, for every
-//! kind of scanner that this processor has. `cargo bench -- TEXT [VOCABULARY SIZE] [THREADS]`.
+//! kind of scanner that this processor has. `cargo bench -- TEXT [VOCABULARY SIZE] [THREADS] [RUNS]`.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
@@ -14,13 +14,11 @@ use byteloom::pretokenize::{Pretokenizer, gpt2};
 use byteloom::special::{Segment, SpecialTokens};
 use byteloom::train::{TieBreak, TrainOptions, train};
 
-/// Runs of which the best counts.
-const RUNS: usize = 3;
-
-fn measure<T>(name: &str, bytes: usize, mut work: impl FnMut() -> T) -> T {
+/// Runs the work several times, of which the best counts.
+fn measure<T>(runs: usize, name: &str, bytes: usize, mut work: impl FnMut() -> T) -> T {
     let mut best = f64::INFINITY;
     let mut result = None;
-    for _ in 0..RUNS {
+    for _ in 0..runs {
         let begin = Instant::now();
         result = Some(work());
         best = best.min(begin.elapsed().as_secs_f64());
@@ -32,19 +30,20 @@ fn measure<T>(name: &str, bytes: usize, mut work: impl FnMut() -> T) -> T {
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let Some(path) = arguments.next() else {
-        println!("usage: cargo bench -- TEXT [VOCABULARY SIZE] [THREADS]");
+        println!("usage: cargo bench -- TEXT [VOCABULARY SIZE] [THREADS] [RUNS]");
         return;
     };
     let vocab_size = arguments.next().map_or(32_000, |size| size.parse().unwrap());
     let threads = arguments.next().map_or(1, |threads| threads.parse().unwrap());
+    let runs = arguments.next().map_or(3, |runs| runs.parse().unwrap());
     let (path, monitor) = (PathBuf::from(path), Monitor::new());
     let text = std::fs::read(&path).unwrap();
     let special = SpecialTokens::new(&["<|endoftext|>"]).unwrap();
     let pretokenizer = Pretokenizer::new("gpt2").unwrap();
 
-    measure("special tokens", text.len(), || special.split(&text).count());
+    measure(runs, "special tokens", text.len(), || special.split(&text).count());
     for simd in Simd::available() {
-        measure(&format!("split, {}", simd.name()), text.len(), || {
+        measure(runs, &format!("split, {}", simd.name()), text.len(), || {
             let mut pretokens = 0u64;
             for segment in special.split(&text) {
                 if let Segment::Text(text) = segment {
@@ -56,7 +55,7 @@ fn main() {
     }
     let options = CountOptions { num_threads: Some(threads), ..CountOptions::default() };
     let inputs = [path];
-    let counts = measure("count", text.len(), || {
+    let counts = measure(runs, "count", text.len(), || {
         count_files(&inputs, &pretokenizer, &special, &options, &monitor).unwrap()
     });
     println!("{:<24}{:>9} distinct pretokens", "", counts.len());
@@ -66,13 +65,13 @@ fn main() {
         tie_break: TieBreak::Bytes,
         min_frequency: 1,
     };
-    let vocabulary = measure("train", text.len(), || train(&counts, &options, &monitor).unwrap());
+    let vocabulary = measure(runs, "train", text.len(), || train(&counts, &options, &monitor).unwrap());
     println!("{:<24}{:>9} tokens", "", vocabulary.len());
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("tokens.npy");
     let options = EncodeOptions { num_threads: Some(threads), ..EncodeOptions::default() };
     let encoder = Encoder::new(vocabulary, pretokenizer).unwrap();
-    let stats = measure("encode", text.len(), || {
+    let stats = measure(runs, "encode", text.len(), || {
         encoder.encode_files(&inputs, &output, &options, &monitor).unwrap()
     });
     println!("{:<24}{:>9} ids", "", stats.tokens);

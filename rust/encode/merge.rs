@@ -7,9 +7,6 @@ use std::collections::BinaryHeap;
 use crate::Monitor;
 use crate::vocab::Vocabulary;
 
-/// From this length on, a heap of pairs beats looking at all of them for each merge.
-const LONG: usize = 64;
-
 /// Merges of a long pretoken between two looks at the monitor.
 const STRIDE: usize = 1 << 16;
 
@@ -99,38 +96,67 @@ impl MergeTable {
         monitor: &Monitor,
     ) -> &'s [u32] {
         scratch.ids.clear();
-        scratch.ids.extend(pretoken.iter().map(|&byte| self.bytes[usize::from(byte)]));
-        scratch.pairs.clear();
-        scratch.pairs.extend(scratch.ids.windows(2).map(|pair| self.get(pair[0], pair[1])));
-        if pretoken.len() < LONG {
-            self.merge_short(&mut scratch.ids, &mut scratch.pairs);
-        } else {
-            self.merge_long(scratch, monitor);
+        match pretoken.len() {
+            0..=16 => self.merge_short::<16>(pretoken, &mut scratch.ids),
+            17..=64 => self.merge_short::<64>(pretoken, &mut scratch.ids),
+            _ => self.merge_long(pretoken, scratch, monitor),
         }
         &scratch.ids
     }
 
-    /// Looks at every pair for each merge: quadratic, and the fastest for a few ids.
-    fn merge_short(&self, ids: &mut Vec<u32>, pairs: &mut Vec<Merge>) {
-        while let Some((at, best)) =
-            pairs.iter().enumerate().min_by_key(|(_, pair)| pair.rank).map(|(at, pair)| (at, *pair))
-            && best.rank != NONE
-        {
-            ids[at] = best.product;
-            ids.remove(at + 1);
-            pairs.remove(at);
-            if at > 0 {
-                pairs[at - 1] = self.get(ids[at - 1], ids[at]);
+    /// For at most `N` bytes, `N` at most 64: looks at every pair for each merge, which is quadratic, and
+    /// the fastest for a few ids. Nothing moves: a bit for each id says whether it is still there.
+    fn merge_short<const N: usize>(&self, pretoken: &[u8], out: &mut Vec<u32>) {
+        let len = pretoken.len().min(N);
+        if len == 0 {
+            return;
+        }
+        let (mut ids, mut ranks, mut products) = ([0; N], [NONE; N], [NONE; N]);
+        for (id, &byte) in ids.iter_mut().zip(pretoken) {
+            *id = self.bytes[usize::from(byte)];
+        }
+        for at in 1..len {
+            let merge = self.get(ids[at - 1], ids[at]);
+            (ranks[at - 1], products[at - 1]) = (merge.rank, merge.product);
+        }
+        let mut there = u64::MAX >> (64 - len);
+        loop {
+            let (mut best, mut at) = (NONE, 0);
+            for (place, &rank) in ranks[..len].iter().enumerate() {
+                (best, at) = if rank < best { (rank, place) } else { (best, at) };
             }
-            if at < pairs.len() {
-                pairs[at] = self.get(ids[at], ids[at + 1]);
+            if best == NONE {
+                break;
             }
+            let mut behind = there & (!1 << at);
+            let gone = behind.trailing_zeros() as usize % N;
+            there &= !(1 << gone);
+            behind &= behind.wrapping_sub(1);
+            (ids[at], ranks[gone], ranks[at]) = (products[at], NONE, NONE);
+            let mut renew = |left: usize, right: usize| {
+                let merge = self.get(ids[left], ids[right]);
+                (ranks[left], products[left]) = (merge.rank, merge.product);
+            };
+            if behind != 0 {
+                renew(at, behind.trailing_zeros() as usize % N);
+            }
+            let before = there & !(u64::MAX << at);
+            if before != 0 {
+                renew(before.ilog2() as usize % N, at);
+            }
+        }
+        while there != 0 {
+            out.push(ids[there.trailing_zeros() as usize % N]);
+            there &= there - 1;
         }
     }
 
     /// Keeps pairs in a queue by (rank, place) and ids in a list: n log n.
-    fn merge_long(&self, scratch: &mut Scratch, monitor: &Monitor) {
+    fn merge_long(&self, pretoken: &[u8], scratch: &mut Scratch, monitor: &Monitor) {
         let Scratch { ids, pairs, links, queue } = scratch;
+        ids.extend(pretoken.iter().map(|&byte| self.bytes[usize::from(byte)]));
+        pairs.clear();
+        pairs.extend(ids.windows(2).map(|pair| self.get(pair[0], pair[1])));
         let last = ids.len() as u32 - 1;
         links.clear();
         links.extend((0..=last).map(|at| Link {

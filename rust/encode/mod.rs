@@ -4,10 +4,13 @@
 //! made by merging its bytes ([`merge`]). Files go straight to a token file ([`stream`]).
 
 mod cache;
+mod long;
 mod merge;
+mod pool;
 mod stream;
+mod worker;
 
-use std::sync::{Mutex, PoisonError};
+use bytemuck::NoUninit;
 
 use crate::count::Counts;
 use crate::pretokenize::Pretokenizer;
@@ -17,20 +20,20 @@ use crate::{Error, Monitor, Result};
 
 pub use stream::{Dtype, EncodeOptions, EncodeStats};
 
-use cache::Cache;
 use merge::{MergeTable, Scratch};
+use pool::{Pool, Pooled};
+use worker::{Output, Worker};
 
-/// Slots of the cache for texts from memory: 2 MB, taken when the encoder is made and never more.
+/// Slots of the cache for texts from memory: 2 MiB with ids of two bytes, taken when the encoder is
+/// made and never more.
 const TEXT_CACHE: usize = 1 << 16;
 
 /// A type of which token files and arrays are made.
-pub trait TokenId: Copy + Send {
+pub trait TokenId: NoUninit + Send + Pooled {
     /// How many ids it can tell apart.
     const LIMIT: u64;
     /// The id in this type. The caller has made sure that it fits.
     fn from_id(id: u32) -> Self;
-    /// Appends the id's bytes, least significant first.
-    fn write_to(self, out: &mut Vec<u8>);
 }
 
 macro_rules! token_id {
@@ -40,10 +43,6 @@ macro_rules! token_id {
             #[inline]
             fn from_id(id: u32) -> Self {
                 id as Self
-            }
-            #[inline]
-            fn write_to(self, out: &mut Vec<u8>) {
-                out.extend_from_slice(&self.to_le_bytes());
             }
         }
     };
@@ -59,15 +58,7 @@ pub struct Encoder {
     special: SpecialTokens,
     special_ids: Vec<u32>,
     table: MergeTable,
-    /// What threads that encode texts from memory borrow; as many as there ever were at once.
-    idle: Mutex<Vec<Worker>>,
-}
-
-/// What one thread needs for itself.
-#[derive(Debug)]
-struct Worker {
-    cache: Cache,
-    scratch: Scratch,
+    pool: Pool,
 }
 
 /// Which special tokens become their ids; the others are the text they look like.
@@ -87,14 +78,27 @@ impl Encoder {
     pub fn new(vocabulary: Vocabulary, pretokenizer: Pretokenizer) -> Result<Self> {
         let (tokens, special_ids): (Vec<_>, Vec<_>) =
             vocabulary.special_tokens().iter().cloned().unzip();
-        Ok(Self {
+        let encoder = Self {
             special: SpecialTokens::new(&tokens)?,
             special_ids,
             table: MergeTable::new(&vocabulary),
-            idle: Mutex::new(vec![Worker::new(TEXT_CACHE)]),
+            pool: Pool::default(),
             vocabulary,
             pretokenizer,
-        })
+        };
+        // Made now, so that encoding hardly needs memory.
+        if encoder.is_wide() {
+            encoder.pool.give_back::<u32>(Worker::new(TEXT_CACHE));
+        } else {
+            encoder.pool.give_back::<u16>(Worker::new(TEXT_CACHE));
+        }
+        Ok(encoder)
+    }
+
+    /// Whether ids need four bytes.
+    #[must_use]
+    pub fn is_wide(&self) -> bool {
+        self.vocabulary.len() as u64 > u16::LIMIT
     }
 
     /// The vocabulary.
@@ -141,22 +145,24 @@ impl Encoder {
         monitor: &Monitor,
         ids: &mut Vec<T>,
     ) -> Result<()> {
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = idle().pop();
-        let mut worker = taken.unwrap_or_else(|| Worker::new(TEXT_CACHE));
-        let result = self.encode_with(&mut worker, text, allowed, monitor, ids);
-        idle().push(worker);
-        result
+        let mut worker = self.pool.take().unwrap_or_else(|| Worker::new(TEXT_CACHE));
+        let before = ids.len();
+        ids.resize(before + room_for::<T>(text.len()), T::from_id(0));
+        let result = self.encode_with(&mut worker, text, allowed, monitor, &mut ids[before..]);
+        ids.truncate(before + result.as_ref().map_or(0, |count| *count));
+        self.pool.give_back(worker);
+        result.map(drop)
     }
 
+    /// Writes the ids of a text into room for them ([`room_for`]) and returns how many there are.
     fn encode_with<T: TokenId>(
         &self,
-        worker: &mut Worker,
+        worker: &mut Worker<T>,
         text: &[u8],
         allowed: &AllowedSpecial,
         monitor: &Monitor,
-        ids: &mut Vec<T>,
-    ) -> Result<()> {
+        room: &mut [T],
+    ) -> Result<usize> {
         if u32::try_from(text.len()).is_err() {
             return Err(Error::invalid(format!(
                 "a text of {} bytes is too long to encode at once: 2^32 - 1 are the most; encode \
@@ -168,15 +174,17 @@ impl Encoder {
             AllowedSpecial::All => (&self.special, &self.special_ids),
             AllowedSpecial::Only(special, ids) => (special, ids),
         };
+        let mut output = Output::new(room);
         for segment in special.split(text) {
             match segment {
-                Segment::Special(index) => ids.push(T::from_id(special_ids[index])),
-                Segment::Text(text) => self.pretokenizer.for_each(text, monitor, |pretoken| {
-                    worker.encode(&self.table, pretoken, ids, monitor);
-                })?,
+                Segment::Special(index) => output.push(special_ids[index]),
+                Segment::Text(text) => {
+                    worker.encode(&self.table, &self.pretokenizer, text, monitor, &mut output)?;
+                }
             }
         }
-        monitor.check()
+        monitor.check()?;
+        Ok(output.len())
     }
 
     /// How many ids the counted pretokens become.
@@ -214,20 +222,7 @@ impl Encoder {
     }
 }
 
-impl Worker {
-    fn new(cache_slots: usize) -> Self {
-        Self { cache: Cache::new(cache_slots), scratch: Scratch::default() }
-    }
-
-    #[inline]
-    fn encode<T: TokenId>(
-        &mut self,
-        table: &MergeTable,
-        pretoken: &[u8],
-        ids: &mut Vec<T>,
-        monitor: &Monitor,
-    ) {
-        let (cache, scratch) = (&mut self.cache, &mut self.scratch);
-        cache.encode(pretoken, ids, |pretoken| table.merge(pretoken, scratch, monitor));
-    }
+/// How many ids there must be room for: a text has at most as many as bytes.
+fn room_for<T: TokenId>(bytes: usize) -> usize {
+    bytes + Output::<T>::SLACK
 }

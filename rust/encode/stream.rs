@@ -7,15 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{AllowedSpecial, Encoder, TokenId, Worker};
+use super::{AllowedSpecial, Encoder, TokenId, Worker, room_for};
 use crate::atomic::write_atomic;
 use crate::chunk::{DEFAULT_PIECE_SIZE, Pieces};
 use crate::piece::Piece;
 use crate::source::DEFAULT_COLUMN;
 use crate::{Error, Monitor, Result, threads};
 
-/// Slots of a worker's cache: 8 MB.
-const FILE_CACHE: usize = 1 << 18;
+/// Slots of all workers' caches together, of half a cache line each: 32 MiB ...
+const CACHE: usize = 1 << 20;
+/// ... but no worker has fewer than these ...
+const MIN_CACHE: usize = 1 << 16;
+/// ... or more.
+const MAX_CACHE: usize = 1 << 20;
 
 /// Encoded pieces that may wait for an earlier one, per thread.
 const AHEAD: usize = 2;
@@ -131,12 +135,14 @@ impl Encoder {
         let mut failure = None;
         let written = write_atomic(output, |file| {
             let begin = format.begin(file, width)?;
-            let queue = OrderedWriter::new(file, threads * AHEAD);
+            let queue = OrderedWriter::<T>::new(file, output, threads * AHEAD);
+            let slots = (CACHE / threads).clamp(MIN_CACHE, MAX_CACHE).next_power_of_two();
             let bytes = threads::run(threads, |failed| {
-                self.encode_pieces::<T>(&pieces, separator, &queue, output, monitor, failed)
+                let worker = Worker::new(slots);
+                self.encode_pieces(worker, &pieces, separator, &queue, monitor, failed)
             });
             match bytes {
-                Ok(bytes) => totals = (queue.written() / width as u64, bytes.iter().sum()),
+                Ok(bytes) => totals = (queue.ids(), bytes.iter().sum()),
                 // Any error makes `write_atomic` clean up; the one that counts is returned below.
                 Err(error) => {
                     failure = Some(error);
@@ -156,29 +162,34 @@ impl Encoder {
     /// One worker: piece after piece, until there are no more. Returns the bytes it has read.
     fn encode_pieces<T: TokenId>(
         &self,
+        mut worker: Worker<T>,
         pieces: &Pieces,
         separator: Option<u32>,
-        queue: &OrderedWriter<'_>,
-        output: &Path,
+        queue: &OrderedWriter<'_, T>,
         monitor: &Monitor,
         failed: &dyn Fn() -> bool,
     ) -> Result<u64> {
-        let mut worker = Worker::new(FILE_CACHE);
-        let (mut piece, mut ids) = (Piece::default(), Vec::<T>::new());
+        let mut piece = Piece::default();
         let mut bytes = 0;
         while !failed()
             && let Some(index) = pieces.next(&mut piece)?
         {
-            ids.clear();
-            for part in piece.parts() {
-                self.encode_with(&mut worker, part.text, &AllowedSpecial::All, monitor, &mut ids)?;
-                ids.extend(separator.filter(|_| part.ends).map(T::from_id));
-            }
             let mut block = queue.spare();
-            block.reserve(ids.len() * size_of::<T>());
-            ids.iter().for_each(|id| id.write_to(&mut block));
-            let stop = || failed() || monitor.check().is_err();
-            queue.put(index, block, &stop).map_err(|e| Error::io(output, "cannot write", &e))?;
+            // Room that was used before is not cleared again.
+            if block.room.len() < room_for::<T>(piece.size()) {
+                block.room.resize(room_for::<T>(piece.size()), T::from_id(0));
+            }
+            block.len = 0;
+            for part in piece.parts() {
+                let room = &mut block.room[block.len..];
+                let allowed = &AllowedSpecial::All;
+                block.len += self.encode_with(&mut worker, part.text, allowed, monitor, room)?;
+                if let Some(separator) = separator.filter(|_| part.ends) {
+                    block.room[block.len] = T::from_id(separator);
+                    block.len += 1;
+                }
+            }
+            queue.put(index, block, &|| failed() || monitor.check().is_err())?;
             bytes += piece.bytes().len() as u64;
             monitor.advance(piece.progress());
         }
@@ -187,39 +198,48 @@ impl Encoder {
     }
 }
 
+/// The ids of a piece: the first of some room.
+#[derive(Debug, Default)]
+struct Block<T> {
+    room: Vec<T>,
+    len: usize,
+}
+
 /// Takes blocks in any order and writes them in theirs, with only so many waiting.
-struct OrderedWriter<'f> {
-    state: Mutex<WriterState<'f>>,
+struct OrderedWriter<'f, T> {
+    state: Mutex<WriterState<'f, T>>,
     moved: Condvar,
     ahead: usize,
 }
 
-struct WriterState<'f> {
+struct WriterState<'f, T> {
     file: &'f File,
+    path: &'f Path,
     next: usize,
-    waiting: BTreeMap<usize, Vec<u8>>,
-    spare: Vec<Vec<u8>>,
-    written: u64,
+    waiting: BTreeMap<usize, Block<T>>,
+    spare: Vec<Block<T>>,
+    ids: u64,
 }
 
-impl<'f> OrderedWriter<'f> {
-    fn new(file: &'f File, ahead: usize) -> Self {
-        let state =
-            WriterState { file, next: 0, waiting: BTreeMap::new(), spare: Vec::new(), written: 0 };
+impl<'f, T: TokenId> OrderedWriter<'f, T> {
+    /// Writes into `file`, which will be at `path`.
+    fn new(file: &'f File, path: &'f Path, ahead: usize) -> Self {
+        let (waiting, spare) = (BTreeMap::new(), Vec::new());
+        let state = WriterState { file, path, next: 0, waiting, spare, ids: 0 };
         Self { state: Mutex::new(state), moved: Condvar::new(), ahead }
     }
 
-    fn lock(&self) -> MutexGuard<'_, WriterState<'f>> {
+    fn lock(&self) -> MutexGuard<'_, WriterState<'f, T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An empty block, used before if there is one.
-    fn spare(&self) -> Vec<u8> {
-        self.lock().spare.pop().unwrap_or_default()
+    /// A block, used before if there is one.
+    fn spare(&self) -> Block<T> {
+        self.lock().spare.pop().unwrap_or_else(|| Block { room: Vec::new(), len: 0 })
     }
 
     /// Hands over block `index`; waits while it is too far ahead, unless `stop` says to give up.
-    fn put(&self, index: usize, block: Vec<u8>, stop: &dyn Fn() -> bool) -> io::Result<()> {
+    fn put(&self, index: usize, block: Block<T>, stop: &dyn Fn() -> bool) -> Result<()> {
         let mut state = self.lock();
         while index >= state.next + self.ahead && !stop() {
             let patience = Duration::from_millis(50);
@@ -229,14 +249,14 @@ impl<'f> OrderedWriter<'f> {
         state.waiting.insert(index, block);
         let next = state.next;
         if index == next {
-            while let Some(mut block) = {
+            while let Some(block) = {
                 let next = state.next;
                 state.waiting.remove(&next)
             } {
-                state.file.write_all(&block)?;
-                state.written += block.len() as u64;
+                write_ids(state.file, &block.room[..block.len])
+                    .map_err(|e| Error::io(state.path, "cannot write", &e))?;
+                state.ids += block.len as u64;
                 state.next += 1;
-                block.clear();
                 state.spare.push(block);
             }
             self.moved.notify_all();
@@ -244,9 +264,21 @@ impl<'f> OrderedWriter<'f> {
         Ok(())
     }
 
-    fn written(&self) -> u64 {
-        self.lock().written
+    /// How many ids were written.
+    fn ids(&self) -> u64 {
+        self.lock().ids
     }
+}
+
+/// Ids as they lie in memory, which is little-endian as in the file on every processor that the wheels
+/// are built for; elsewhere their bytes are swapped.
+fn write_ids<T: TokenId>(mut file: &File, ids: &[T]) -> io::Result<()> {
+    if cfg!(target_endian = "little") {
+        return file.write_all(bytemuck::cast_slice(ids));
+    }
+    let mut bytes = bytemuck::cast_slice(ids).to_vec();
+    bytes.chunks_exact_mut(size_of::<T>()).for_each(<[u8]>::reverse);
+    file.write_all(&bytes)
 }
 
 impl Format {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use numpy::IntoPyArray;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyList};
 
 use super::convert::{Text, extract_ids, special_to_str};
 use super::counts::PretokenCounts;
@@ -64,10 +64,6 @@ impl Tokenizer {
             return Ok(py.detach(|| encode(&Monitor::new()))?);
         }
         watch(py, None, encode)
-    }
-
-    fn is_wide(&self) -> bool {
-        self.vocabulary().len() as u64 > u16::LIMIT
     }
 
     fn batch<T: TokenId>(
@@ -218,13 +214,18 @@ impl Tokenizer {
     }
 
     #[pyo3(signature = (text, allowed_special = None))]
-    fn encode(
+    fn encode<'py>(
         &self,
-        py: Python<'_>,
-        text: Text<'_>,
+        py: Python<'py>,
+        text: Text<'py>,
         allowed_special: Option<Vec<String>>,
-    ) -> PyResult<Vec<u32>> {
-        self.ids(py, &text, &self.allowed(allowed_special)?)
+    ) -> PyResult<Bound<'py, PyList>> {
+        let allowed = self.allowed(allowed_special)?;
+        if self.encoder.is_wide() {
+            PyList::new(py, self.ids::<u32>(py, &text, &allowed)?)
+        } else {
+            PyList::new(py, self.ids::<u16>(py, &text, &allowed)?)
+        }
     }
 
     #[pyo3(signature = (text, allowed_special = None))]
@@ -235,7 +236,7 @@ impl Tokenizer {
         allowed_special: Option<Vec<String>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let allowed = self.allowed(allowed_special)?;
-        Ok(if self.is_wide() {
+        Ok(if self.encoder.is_wide() {
             self.ids::<u32>(py, &text, &allowed)?.into_pyarray(py).into_any()
         } else {
             self.ids::<u16>(py, &text, &allowed)?.into_pyarray(py).into_any()
@@ -253,7 +254,7 @@ impl Tokenizer {
         let allowed = self.allowed(allowed_special)?;
         let threads = threads::resolve(num_threads)?;
         let texts = texts.iter().map(Text::bytes).collect::<PyResult<Vec<_>>>()?;
-        Ok(if self.is_wide() {
+        Ok(if self.encoder.is_wide() {
             let ids = watch(py, None, |m| self.batch::<u32>(&texts, &allowed, threads, m))?;
             ids.into_iter().map(|ids| ids.into_pyarray(py).into_any()).collect()
         } else {
