@@ -41,7 +41,6 @@ pub(super) struct Parquet {
 }
 
 /// Where the reading is.
-#[derive(Clone)]
 struct Place {
     path: Arc<Path>,
     /// The byte of the file.

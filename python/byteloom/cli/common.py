@@ -20,7 +20,8 @@ INPUTS = """\
 inputs:
   a file, a folder (all files below it that are not hidden), a quoted glob, or - for standard
   input; .gz and .zst are unpacked; in .jsonl (.jsonl.gz, .jsonl.zst) and .parquet every record is
-  a text of its own, under the key or in the column that --column names; anything else is one text
+  a text of its own, under the key or in the column that --column names; anything else, and
+  standard input, is one plain text
 """
 
 

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from byteloom import _rust
 from byteloom.tokenizer import exchange
-from byteloom.tokenizer.inputs import Inputs, resolve_inputs
+from byteloom.tokenizer.inputs import STDIN, Inputs, resolve_inputs
 from byteloom.tokenizer.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -251,10 +252,15 @@ class Tokenizer:
 
         Raises:
             ValueError: uint16 asked of a vocabulary above 65,536, or another ending; a separator
-                that is no special token; a damaged file or a record without text, with the place.
+                that is no special token; a damaged file or a record without text, with the place;
+                an output that is among the inputs.
             OSError: a file cannot be read or written; nothing is left behind.
         """
         files = resolve_inputs(inputs)
+        # Else a folder that was encoded into itself before would give its ids as text.
+        target = Path(output)
+        if target.exists() and any(target.samefile(file) for file in files if file != STDIN):
+            raise ValueError(f"{output} is among the inputs: name another output, or other inputs")
         begin = time.perf_counter()
         with progress_bar("encoding", "B", show=progress) as update:
             tokens, size, written = self._core.encode_files(

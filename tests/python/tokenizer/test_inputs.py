@@ -193,6 +193,16 @@ def test_a_row_without_text_is_named(tmp_path: Path) -> None:
         bl.PretokenCounts.from_files(path)
 
 
+def test_an_output_among_the_inputs_is_refused(folder: Path) -> None:
+    tokenizer = bl.PretokenCounts().train(256)
+    output = folder / "sub" / "ids.npy"
+    tokenizer.encode_files(folder, output)
+    before = output.read_bytes()
+    with pytest.raises(ValueError, match="is among the inputs"):
+        tokenizer.encode_files(folder, output)
+    assert output.read_bytes() == before
+
+
 def test_nothing_of_a_damaged_input_is_left(tmp_path: Path) -> None:
     good = gzip.compress(PROSE.encode() * 100)
     (tmp_path / "t.gz").write_bytes(good[: len(good) // 2])
