@@ -35,3 +35,18 @@ pub fn write_atomic(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>
     }
     Ok(())
 }
+
+/// Tells the system to begin to put a part of a file on the disk, and does not wait for it: less is left
+/// to wait for in the end. Only a hint, which only Linux takes.
+pub fn begin_writing_out(file: &File, offset: u64, length: u64) {
+    #[cfg(target_os = "linux")]
+    if let (Ok(offset), Ok(length)) = (offset.try_into(), length.try_into()) {
+        use std::os::fd::AsRawFd;
+        // SAFETY: the descriptor is open while `file` is borrowed, and no memory is handed over.
+        unsafe {
+            libc::sync_file_range(file.as_raw_fd(), offset, length, libc::SYNC_FILE_RANGE_WRITE);
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, offset, length);
+}

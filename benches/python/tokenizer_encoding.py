@@ -148,7 +148,10 @@ def prepare(args: argparse.Namespace, folder: Path) -> Path:
     path = folder / "tokenizer.json"
     if args.tokenizer is None:
         print(f"training a tokenizer of {args.vocab_size:,} tokens ...", file=sys.stderr)
-        bl.train_bpe(args.text, args.vocab_size, special_tokens=[END_OF_TEXT]).save(path)
+        special = [END_OF_TEXT]
+        bl.train_bpe(args.text, args.vocab_size, special_tokens=special, pattern=args.pattern).save(
+            path
+        )
     elif args.tokenizer.suffix == ".json" and args.tokenizer.is_file():
         shutil.copy(args.tokenizer, path)
     else:
@@ -160,6 +163,7 @@ def main() -> int:
     peers = [one.name for one in CONTESTANTS if one.name != OURS]
     parser = parser_for(__doc__.splitlines()[0], peers)
     parser.add_argument("--tokenizer", type=Path, metavar="FILE", help="default: trained here")
+    parser.add_argument("--pattern", default="gpt2", help="of the tokenizer that is trained here")
     parser.add_argument("--memory", action="store_true", help="string -> array, without files")
     args = parse(parser, peers)
     if args.worker:

@@ -44,10 +44,11 @@ fn main() {
     measure(runs, "special tokens", text.len(), || special.split(&text).count());
     for simd in Simd::available() {
         measure(runs, &format!("split, {}", simd.name()), text.len(), || {
-            let mut pretokens = 0u64;
+            let mut pretokens = 0;
             for segment in special.split(&text) {
                 if let Segment::Text(text) = segment {
-                    gpt2::for_each_range(text, simd, &monitor, |_, _| pretokens += 1).unwrap();
+                    gpt2::for_each_batch(text, simd, &monitor, |_, ends| pretokens += ends.len())
+                        .unwrap();
                 }
             }
             pretokens
@@ -65,7 +66,8 @@ fn main() {
         tie_break: TieBreak::Bytes,
         min_frequency: 1,
     };
-    let vocabulary = measure(runs, "train", text.len(), || train(&counts, &options, &monitor).unwrap());
+    let vocabulary =
+        measure(runs, "train", text.len(), || train(&counts, &options, &monitor).unwrap());
     println!("{:<24}{:>9} tokens", "", vocabulary.len());
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("tokens.npy");

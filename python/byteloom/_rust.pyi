@@ -20,7 +20,7 @@ Progress: TypeAlias = Callable[[int, int], object]
 Text: TypeAlias = str | bytes
 
 PRESETS: list[str]
-"""Names that stand for a pattern: ``gpt2`` and its relatives."""
+"""Names that stand for a pattern: ``gpt2`` and its relatives. tiktoken's names of them do too."""
 
 def resolve_pattern(pattern: str) -> tuple[str | None, str]:
     """A preset's name or a regular expression -> (preset's name if it is one, the expression).

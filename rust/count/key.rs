@@ -1,14 +1,27 @@
 //! Up to 15 bytes and their length in two machine words: compared and hashed at once.
 
+use bytemuck::Zeroable;
+
 /// The longest pretoken that fits.
 pub const MAX_LEN: usize = 15;
 
 /// A packed pretoken: its bytes, zeros, and the length in the last byte. All zeros is no pretoken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Zeroable)]
 pub struct Key {
     low: u64,
     high: u64,
 }
+
+/// By length: the bits of that many first bytes.
+const KEPT: [u128; MAX_LEN + 1] = {
+    let mut kept = [0; MAX_LEN + 1];
+    let mut length = 1;
+    while length <= MAX_LEN {
+        kept[length] = u128::MAX >> (128 - 8 * length);
+        length += 1;
+    }
+    kept
+};
 
 impl Key {
     /// Packs a pretoken of 1 to 15 bytes; `None` for any other.
@@ -34,8 +47,16 @@ impl Key {
                 u128::from_le_bytes(bytes)
             }
         };
-        let packed = bytes & ((1 << (8 * length)) - 1) | (length as u128) << 120;
-        Some(Self { low: packed as u64, high: (packed >> 64) as u64 })
+        let kept = bytes & KEPT[length];
+        Some(Self { low: kept as u64, high: (kept >> 64) as u64 | (length as u64) << 56 })
+    }
+
+    /// The key of no pretoken, and not that of a free place either.
+    pub const NONE: Self = Self { low: 0, high: u64::MAX };
+
+    /// Another key for each key, which no pretoken has.
+    pub fn marked(self) -> Self {
+        Self { low: self.low, high: self.high | 1 << 63 }
     }
 
     /// The bytes that were packed.

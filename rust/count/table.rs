@@ -1,10 +1,12 @@
 //! Packed pretokens and their counts, by open addressing.
 
+use bytemuck::Zeroable;
+
 use super::Key;
 use crate::prefetch::prefetch;
 
 /// A pretoken and its count; a count of 0 marks a free place.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Zeroable)]
 pub struct Slot {
     pub key: Key,
     pub count: u64,

@@ -10,39 +10,44 @@ use crate::vocab::Vocabulary;
 /// Merges of a long pretoken between two looks at the monitor.
 const STRIDE: usize = 1 << 16;
 
-/// No such place, pair or rank.
-const NONE: u32 = u32::MAX;
+/// No rank: larger than any.
+const NONE: u32 = (1 << RANK_BITS) - 1;
 
-/// (left id, right id) -> (rank of the merge, id of the product): open addressing, half empty.
+/// No place, or no id.
+const NOWHERE: u32 = u32::MAX;
+
+/// (left id, right id) -> rank of the merge: open addressing, two thirds empty, since most pairs that are
+/// looked for are no merges. A slot is one word, so that the table stays small enough for a cache.
 #[derive(Debug)]
 pub struct MergeTable {
-    slots: Box<[Slot]>,
+    /// Left id, right id and rank, in so many bits; all ones in a free slot.
+    slots: Box<[u64]>,
+    /// Rank -> id of the product.
+    products: Box<[u32]>,
     bytes: [u32; 256],
+    /// Left byte and right byte -> rank, for the pairs that every pretoken begins with.
+    byte_ranks: Box<[u32; 1 << 16]>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    left: u32,
-    right: u32,
-    rank: u32,
-    product: u32,
-}
+const ID_BITS: u32 = 21;
+const RANK_BITS: u32 = 22;
+
+/// Bits for a place in a short pretoken, behind its rank.
+const PLACE_BITS: u32 = 6;
+
+/// The most ids that a vocabulary can have to be encoded with.
+pub const MAX_IDS: usize = 1 << ID_BITS;
+
+const FREE: u64 = u64::MAX;
 
 /// Memory that merging needs again and again.
 #[derive(Debug, Default)]
 pub struct Scratch {
     ids: Vec<u32>,
-    /// For each id, the merge with its right neighbour.
-    pairs: Vec<Merge>,
+    /// For each id, the rank of the merge with its right neighbour.
+    ranks: Vec<u32>,
     links: Vec<Link>,
     queue: BinaryHeap<Reverse<(u32, u32)>>,
-}
-
-/// What a pair becomes; `rank` is `NONE` if nothing.
-#[derive(Clone, Copy, Debug)]
-struct Merge {
-    rank: u32,
-    product: u32,
 }
 
 /// Neighbours that are still there.
@@ -53,37 +58,48 @@ struct Link {
 }
 
 impl MergeTable {
-    /// The merges of a vocabulary.
+    /// The merges of a vocabulary of at most [`MAX_IDS`] ids.
     pub fn new(vocabulary: &Vocabulary) -> Self {
+        debug_assert!(vocabulary.len() <= MAX_IDS);
         let merges: Vec<_> = vocabulary.merge_ids().collect();
-        let empty = Slot { left: NONE, right: NONE, rank: NONE, product: NONE };
-        let mut slots =
-            vec![empty; (merges.len() * 2).next_power_of_two().max(2)].into_boxed_slice();
+        let mut slots = vec![FREE; (merges.len() * 3).next_power_of_two().max(2)];
         let mask = slots.len() - 1;
-        for (rank, (left, right, product)) in merges.into_iter().enumerate() {
-            let mut at = hash(left, right) & mask;
-            // A pair that is listed twice keeps its first rank.
-            while slots[at].left != NONE && (slots[at].left, slots[at].right) != (left, right) {
+        for (rank, &(left, right, _)) in (0u64..).zip(&merges) {
+            let pair = pair_of(left, right);
+            let mut at = hash(pair) & mask;
+            while slots[at] != FREE && slots[at] >> RANK_BITS != pair {
                 at = (at + 1) & mask;
             }
-            if slots[at].left == NONE {
-                // Fewer merges than ids, and ids are 32 bits.
-                slots[at] = Slot { left, right, rank: rank as u32, product };
+            // A pair that is listed twice keeps its first rank.
+            if slots[at] == FREE {
+                slots[at] = pair << RANK_BITS | rank;
             }
         }
-        Self { slots, bytes: std::array::from_fn(|byte| vocabulary.byte_id(byte as u8)) }
+        let mut table = Self {
+            slots: slots.into(),
+            products: merges.into_iter().map(|(_, _, product)| product).collect(),
+            bytes: std::array::from_fn(|byte| vocabulary.byte_id(byte as u8)),
+            byte_ranks: bytemuck::zeroed_box(),
+        };
+        for pair in 0..1 << 16 {
+            table.byte_ranks[pair] = table.rank(table.bytes[pair >> 8], table.bytes[pair & 0xff]);
+        }
+        table
     }
 
-    #[inline]
-    fn get(&self, left: u32, right: u32) -> Merge {
+    /// The rank of a pair's merge; `NONE` if it has none.
+    #[inline(always)]
+    fn rank(&self, left: u32, right: u32) -> u32 {
         let mask = self.slots.len() - 1;
-        let mut at = hash(left, right) & mask;
+        let pair = pair_of(left, right);
+        let mut at = hash(pair) & mask;
         loop {
-            let slot = &self.slots[at];
-            if (slot.left, slot.right) == (left, right) || slot.left == NONE {
-                return Merge { rank: slot.rank, product: slot.product };
+            let slot = self.slots[at & mask];
+            // One branch, for which of the two it is nobody could predict; a free slot's rank is `NONE`.
+            if (slot >> RANK_BITS == pair) | (slot == FREE) {
+                return slot as u32 & NONE;
             }
-            at = (at + 1) & mask;
+            at += 1;
         }
     }
 
@@ -111,31 +127,31 @@ impl MergeTable {
         if len == 0 {
             return;
         }
-        let (mut ids, mut ranks, mut products) = ([0; N], [NONE; N], [NONE; N]);
+        // A rank and the place of its pair in one number, so that the smallest is the one to merge.
+        let packed = |rank: u32, place: usize| rank << PLACE_BITS | place as u32;
+        let (mut ids, mut merges) = ([0; N], [packed(NONE, 0); N]);
         for (id, &byte) in ids.iter_mut().zip(pretoken) {
             *id = self.bytes[usize::from(byte)];
         }
-        for at in 1..len {
-            let merge = self.get(ids[at - 1], ids[at]);
-            (ranks[at - 1], products[at - 1]) = (merge.rank, merge.product);
+        for ((place, merge), pair) in merges.iter_mut().enumerate().zip(pretoken.windows(2)) {
+            let rank = self.byte_ranks[usize::from(pair[0]) << 8 | usize::from(pair[1])];
+            *merge = packed(rank, place);
         }
         let mut there = u64::MAX >> (64 - len);
         loop {
-            let (mut best, mut at) = (NONE, 0);
-            for (place, &rank) in ranks[..len].iter().enumerate() {
-                (best, at) = if rank < best { (rank, place) } else { (best, at) };
-            }
-            if best == NONE {
+            let best = merges.iter().fold(u32::MAX, |best, &merge| best.min(merge));
+            let (rank, at) = (best >> PLACE_BITS, best as usize % (1 << PLACE_BITS) % N);
+            if rank == NONE {
                 break;
             }
             let mut behind = there & (!1 << at);
             let gone = behind.trailing_zeros() as usize % N;
             there &= !(1 << gone);
             behind &= behind.wrapping_sub(1);
-            (ids[at], ranks[gone], ranks[at]) = (products[at], NONE, NONE);
+            ids[at] = self.products[rank as usize];
+            (merges[gone], merges[at]) = (packed(NONE, 0), packed(NONE, 0));
             let mut renew = |left: usize, right: usize| {
-                let merge = self.get(ids[left], ids[right]);
-                (ranks[left], products[left]) = (merge.rank, merge.product);
+                merges[left] = packed(self.rank(ids[left], ids[right]), left);
             };
             if behind != 0 {
                 renew(at, behind.trailing_zeros() as usize % N);
@@ -153,20 +169,21 @@ impl MergeTable {
 
     /// Keeps pairs in a queue by (rank, place) and ids in a list: n log n.
     fn merge_long(&self, pretoken: &[u8], scratch: &mut Scratch, monitor: &Monitor) {
-        let Scratch { ids, pairs, links, queue } = scratch;
+        let Scratch { ids, ranks, links, queue } = scratch;
         ids.extend(pretoken.iter().map(|&byte| self.bytes[usize::from(byte)]));
-        pairs.clear();
-        pairs.extend(ids.windows(2).map(|pair| self.get(pair[0], pair[1])));
+        ranks.clear();
+        let rank_of = |pair: &[u8]| usize::from(pair[0]) << 8 | usize::from(pair[1]);
+        ranks.extend(pretoken.windows(2).map(|pair| self.byte_ranks[rank_of(pair)]));
         let last = ids.len() as u32 - 1;
         links.clear();
         links.extend((0..=last).map(|at| Link {
             left: at.wrapping_sub(1),
-            right: if at == last { NONE } else { at + 1 },
+            right: if at == last { NOWHERE } else { at + 1 },
         }));
-        pairs.push(Merge { rank: NONE, product: NONE });
+        ranks.push(NONE);
         queue.clear();
         queue.extend(
-            (0..last).map(|at| Reverse((pairs[at as usize].rank, at))).filter(|r| r.0.0 != NONE),
+            (0..last).map(|at| Reverse((ranks[at as usize], at))).filter(|r| r.0.0 != NONE),
         );
         let mut until_check = STRIDE;
         while let Some(Reverse((rank, at))) = queue.pop() {
@@ -179,45 +196,48 @@ impl MergeTable {
             }
             let place = at as usize;
             // What was queued is out of date if either id has been merged since.
-            if pairs[place].rank != rank {
+            if ranks[place] != rank {
                 continue;
             }
             let gone = links[place].right;
             let right = links[gone as usize].right;
-            ids[place] = pairs[place].product;
-            pairs[gone as usize].rank = NONE;
-            ids[gone as usize] = NONE;
+            ids[place] = self.products[rank as usize];
+            ranks[gone as usize] = NONE;
+            ids[gone as usize] = NOWHERE;
             links[place].right = right;
-            if right != NONE {
+            if right != NOWHERE {
                 links[right as usize].left = at;
             }
             let mut renew = |at: u32, right: u32| {
                 let place = at as usize;
-                pairs[place] = match right {
-                    NONE => Merge { rank: NONE, product: NONE },
-                    _ => self.get(ids[place], ids[right as usize]),
+                ranks[place] = match right {
+                    NOWHERE => NONE,
+                    _ => self.rank(ids[place], ids[right as usize]),
                 };
-                if pairs[place].rank != NONE {
-                    queue.push(Reverse((pairs[place].rank, at)));
+                if ranks[place] != NONE {
+                    queue.push(Reverse((ranks[place], at)));
                 }
             };
             renew(at, right);
-            if links[place].left != NONE {
+            if links[place].left != NOWHERE {
                 renew(links[place].left, at);
             }
         }
-        ids.retain(|&id| id != NONE);
+        ids.retain(|&id| id != NOWHERE);
         // A pretoken of megabytes should not keep its memory.
         if links.capacity() > 1 << 16 {
-            (*links, *pairs, *queue) = (Vec::new(), Vec::new(), BinaryHeap::new());
+            (*links, *ranks, *queue) = (Vec::new(), Vec::new(), BinaryHeap::new());
             ids.shrink_to_fit();
         }
     }
 }
 
 #[inline]
-fn hash(left: u32, right: u32) -> usize {
-    let key = u64::from(left) << 32 | u64::from(right);
-    let product = u128::from(key ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
-    ((product >> 64) as u64 ^ product as u64) as usize
+fn pair_of(left: u32, right: u32) -> u64 {
+    u64::from(left) << ID_BITS | u64::from(right)
+}
+
+#[inline]
+fn hash(pair: u64) -> usize {
+    (pair.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
 }

@@ -10,7 +10,7 @@ mod pool;
 mod stream;
 mod worker;
 
-use bytemuck::NoUninit;
+use bytemuck::{NoUninit, Zeroable};
 
 use crate::count::Counts;
 use crate::pretokenize::Pretokenizer;
@@ -20,16 +20,12 @@ use crate::{Error, Monitor, Result};
 
 pub use stream::{Dtype, EncodeOptions, EncodeStats};
 
-use merge::{MergeTable, Scratch};
-use pool::{Pool, Pooled};
+use merge::{MAX_IDS, MergeTable, Scratch};
+use pool::{Pool, Pooled, TextWorker};
 use worker::{Output, Worker};
 
-/// Slots of the cache for texts from memory: 2 MiB with ids of two bytes, taken when the encoder is
-/// made and never more.
-const TEXT_CACHE: usize = 1 << 16;
-
 /// A type of which token files and arrays are made.
-pub trait TokenId: NoUninit + Send + Pooled {
+pub trait TokenId: NoUninit + Zeroable + Send + Pooled {
     /// How many ids it can tell apart.
     const LIMIT: u64;
     /// The id in this type. The caller has made sure that it fits.
@@ -74,8 +70,17 @@ impl Encoder {
     /// Prepares to encode.
     ///
     /// # Errors
-    /// The special tokens cannot be searched for (an absurd number of them).
+    /// The special tokens cannot be searched for (an absurd number of them), or there are more than
+    /// 2^21 tokens.
     pub fn new(vocabulary: Vocabulary, pretokenizer: Pretokenizer) -> Result<Self> {
+        if vocabulary.len() > MAX_IDS || vocabulary.merges().len() > MAX_IDS {
+            return Err(Error::invalid(format!(
+                "a vocabulary of {} tokens and {} merges is too large to encode with: {MAX_IDS} are \
+                 the most",
+                vocabulary.len(),
+                vocabulary.merges().len()
+            )));
+        }
         let (tokens, special_ids): (Vec<_>, Vec<_>) =
             vocabulary.special_tokens().iter().cloned().unzip();
         let encoder = Self {
@@ -88,9 +93,9 @@ impl Encoder {
         };
         // Made now, so that encoding hardly needs memory.
         if encoder.is_wide() {
-            encoder.pool.give_back::<u32>(Worker::new(TEXT_CACHE));
+            encoder.pool.give_back::<u32>(Worker::new());
         } else {
-            encoder.pool.give_back::<u16>(Worker::new(TEXT_CACHE));
+            encoder.pool.give_back::<u16>(Worker::new());
         }
         Ok(encoder)
     }
@@ -145,7 +150,7 @@ impl Encoder {
         monitor: &Monitor,
         ids: &mut Vec<T>,
     ) -> Result<()> {
-        let mut worker = self.pool.take().unwrap_or_else(|| Worker::new(TEXT_CACHE));
+        let mut worker = self.pool.take().unwrap_or_else(TextWorker::new);
         let before = ids.len();
         ids.resize(before + room_for::<T>(text.len()), T::from_id(0));
         let result = self.encode_with(&mut worker, text, allowed, monitor, &mut ids[before..]);
@@ -155,9 +160,9 @@ impl Encoder {
     }
 
     /// Writes the ids of a text into room for them ([`room_for`]) and returns how many there are.
-    fn encode_with<T: TokenId>(
+    fn encode_with<T: TokenId, const SLOTS: usize>(
         &self,
-        worker: &mut Worker<T>,
+        worker: &mut Worker<T, SLOTS>,
         text: &[u8],
         allowed: &AllowedSpecial,
         monitor: &Monitor,

@@ -8,21 +8,20 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{AllowedSpecial, Encoder, TokenId, Worker, room_for};
-use crate::atomic::write_atomic;
+use crate::atomic::{begin_writing_out, write_atomic};
 use crate::chunk::{DEFAULT_PIECE_SIZE, Pieces};
 use crate::piece::Piece;
 use crate::source::DEFAULT_COLUMN;
 use crate::{Error, Monitor, Result, threads};
 
-/// Slots of all workers' caches together, of half a cache line each: 32 MiB ...
-const CACHE: usize = 1 << 20;
-/// ... but no worker has fewer than these ...
-const MIN_CACHE: usize = 1 << 16;
-/// ... or more.
-const MAX_CACHE: usize = 1 << 20;
+/// Slots of a worker's cache: 8 MiB with ids of two bytes.
+const FILE_CACHE: usize = 1 << 18;
 
 /// Encoded pieces that may wait for an earlier one, per thread.
 const AHEAD: usize = 2;
+
+/// Bytes of ids after which the disk begins to write them: it has time while others are made.
+const WRITE_OUT: u64 = 4 << 20;
 
 /// How ids are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,11 +134,9 @@ impl Encoder {
         let mut failure = None;
         let written = write_atomic(output, |file| {
             let begin = format.begin(file, width)?;
-            let queue = OrderedWriter::<T>::new(file, output, threads * AHEAD);
-            let slots = (CACHE / threads).clamp(MIN_CACHE, MAX_CACHE).next_power_of_two();
+            let queue = OrderedWriter::new(file, threads * AHEAD);
             let bytes = threads::run(threads, |failed| {
-                let worker = Worker::new(slots);
-                self.encode_pieces(worker, &pieces, separator, &queue, monitor, failed)
+                self.encode_pieces::<T>(&pieces, separator, &queue, output, monitor, failed)
             });
             match bytes {
                 Ok(bytes) => totals = (queue.ids(), bytes.iter().sum()),
@@ -162,13 +159,14 @@ impl Encoder {
     /// One worker: piece after piece, until there are no more. Returns the bytes it has read.
     fn encode_pieces<T: TokenId>(
         &self,
-        mut worker: Worker<T>,
         pieces: &Pieces,
         separator: Option<u32>,
         queue: &OrderedWriter<'_, T>,
+        output: &Path,
         monitor: &Monitor,
         failed: &dyn Fn() -> bool,
     ) -> Result<u64> {
+        let mut worker = Worker::<T, FILE_CACHE>::new();
         let mut piece = Piece::default();
         let mut bytes = 0;
         while !failed()
@@ -189,7 +187,8 @@ impl Encoder {
                     block.len += 1;
                 }
             }
-            queue.put(index, block, &|| failed() || monitor.check().is_err())?;
+            let stop = || failed() || monitor.check().is_err();
+            queue.put(index, block, &stop).map_err(|e| Error::io(output, "cannot write", &e))?;
             bytes += piece.bytes().len() as u64;
             monitor.advance(piece.progress());
         }
@@ -214,18 +213,18 @@ struct OrderedWriter<'f, T> {
 
 struct WriterState<'f, T> {
     file: &'f File,
-    path: &'f Path,
     next: usize,
     waiting: BTreeMap<usize, Block<T>>,
     spare: Vec<Block<T>>,
     ids: u64,
+    /// Bytes of ids that the system was told to put on the disk.
+    written_out: u64,
 }
 
 impl<'f, T: TokenId> OrderedWriter<'f, T> {
-    /// Writes into `file`, which will be at `path`.
-    fn new(file: &'f File, path: &'f Path, ahead: usize) -> Self {
+    fn new(file: &'f File, ahead: usize) -> Self {
         let (waiting, spare) = (BTreeMap::new(), Vec::new());
-        let state = WriterState { file, path, next: 0, waiting, spare, ids: 0 };
+        let state = WriterState { file, next: 0, waiting, spare, ids: 0, written_out: 0 };
         Self { state: Mutex::new(state), moved: Condvar::new(), ahead }
     }
 
@@ -239,7 +238,7 @@ impl<'f, T: TokenId> OrderedWriter<'f, T> {
     }
 
     /// Hands over block `index`; waits while it is too far ahead, unless `stop` says to give up.
-    fn put(&self, index: usize, block: Block<T>, stop: &dyn Fn() -> bool) -> Result<()> {
+    fn put(&self, index: usize, block: Block<T>, stop: &dyn Fn() -> bool) -> io::Result<()> {
         let mut state = self.lock();
         while index >= state.next + self.ahead && !stop() {
             let patience = Duration::from_millis(50);
@@ -253,11 +252,15 @@ impl<'f, T: TokenId> OrderedWriter<'f, T> {
                 let next = state.next;
                 state.waiting.remove(&next)
             } {
-                write_ids(state.file, &block.room[..block.len])
-                    .map_err(|e| Error::io(state.path, "cannot write", &e))?;
+                write_ids(state.file, &block.room[..block.len])?;
                 state.ids += block.len as u64;
                 state.next += 1;
                 state.spare.push(block);
+            }
+            let written = state.ids * size_of::<T>() as u64;
+            if written - state.written_out >= WRITE_OUT {
+                begin_writing_out(state.file, state.written_out, written - state.written_out);
+                state.written_out = written;
             }
             self.moved.notify_all();
         }

@@ -1,32 +1,23 @@
 //! What one thread needs to turn text into ids.
 
+use super::TokenId;
 use super::cache::{Cache, INLINE};
 use super::long::LongCache;
 use super::merge::{MergeTable, Scratch};
-use super::TokenId;
 use crate::count::Key;
-use crate::pretokenize::Pretokenizer;
+use crate::pretokenize::{MAX_BATCH, Pretokenizer};
 use crate::{Monitor, Result};
-
-/// Pretokens whose places in the cache are asked for before the first of them is looked at.
-const BATCH: usize = 64;
 
 /// Caches, and memory that merging needs again and again.
 #[derive(Debug)]
-pub struct Worker<T> {
-    cache: Cache<T>,
+pub struct Worker<T, const SLOTS: usize> {
+    cache: Cache<T, SLOTS>,
     long: LongCache,
     scratch: Scratch,
-}
-
-/// A pretoken that waits for its place in the cache.
-#[derive(Clone, Copy, Debug, Default)]
-struct Waiting {
-    /// Nothing if the pretoken is too long to be packed.
-    key: Key,
-    place: usize,
-    start: usize,
-    end: usize,
+    /// Of the pretokens of a batch: their keys, none for those that are too long, and their places in
+    /// the cache.
+    keys: Box<[Key; MAX_BATCH]>,
+    places: Box<[usize; MAX_BATCH]>,
 }
 
 /// Ids that are written one after the other, into room for as many as the text has bytes.
@@ -73,10 +64,16 @@ impl<'i, T: TokenId> Output<'i, T> {
     }
 }
 
-impl<T: TokenId> Worker<T> {
-    /// A worker with `slots` slots in its cache, a power of two.
-    pub fn new(slots: usize) -> Self {
-        Self { cache: Cache::new(slots), long: LongCache::default(), scratch: Scratch::default() }
+impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
+    /// A worker with `SLOTS` slots in its cache, a power of two.
+    pub fn new() -> Self {
+        Self {
+            cache: Cache::new(),
+            long: LongCache::default(),
+            scratch: Scratch::default(),
+            keys: bytemuck::zeroed_box(),
+            places: bytemuck::zeroed_box(),
+        }
     }
 
     /// Appends the ids of a text without special tokens.
@@ -91,35 +88,36 @@ impl<T: TokenId> Worker<T> {
         monitor: &Monitor,
         output: &mut Output<'_, T>,
     ) -> Result<()> {
-        let mut batch = [Waiting::default(); BATCH];
-        let mut waiting = 0;
-        pretokenizer.for_each_range(text, monitor, |start, end| {
-            let key = Key::read(text, start, end).unwrap_or_default();
-            batch[waiting] = Waiting { key, place: self.cache.place(key), start, end };
-            waiting += 1;
-            if waiting == BATCH {
-                self.encode_batch(table, text, &batch, monitor, output);
-                waiting = 0;
-            }
-        })?;
-        self.encode_batch(table, text, &batch[..waiting], monitor, output);
-        Ok(())
+        pretokenizer.for_each_batch(text, monitor, |start, ends| {
+            self.encode_batch(table, text, start, ends, monitor, output);
+        })
     }
 
-    #[inline]
+    /// Appends the ids of a batch of pretokens: their places in the cache are asked for before the first
+    /// is looked at.
     fn encode_batch(
         &mut self,
         table: &MergeTable,
         text: &[u8],
-        batch: &[Waiting],
+        first: usize,
+        ends: &[usize],
         monitor: &Monitor,
         output: &mut Output<'_, T>,
     ) {
-        for pretoken in batch {
-            match self.cache.get(pretoken.place, pretoken.key) {
+        let mut start = first;
+        for ((&end, key), place) in ends.iter().zip(&mut *self.keys).zip(&mut *self.places) {
+            *key = Key::read(text, start, end).unwrap_or(Key::NONE);
+            *place = self.cache.prefetch(*key);
+            start = end;
+        }
+        start = first;
+        for (at, &end) in ends.iter().enumerate().take(MAX_BATCH) {
+            let (key, place) = (self.keys[at], self.places[at]);
+            match self.cache.get(place, key) {
                 Some((ids, len)) => output.extend_inline(ids, len),
-                None => self.encode_miss(table, text, pretoken, monitor, output),
+                None => self.encode_miss(table, &text[start..end], key, place, monitor, output),
             }
+            start = end;
         }
     }
 
@@ -127,14 +125,19 @@ impl<T: TokenId> Worker<T> {
     fn encode_miss(
         &mut self,
         table: &MergeTable,
-        text: &[u8],
-        &Waiting { key, place, start, end }: &Waiting,
+        pretoken: &[u8],
+        key: Key,
+        place: usize,
         monitor: &Monitor,
         output: &mut Output<'_, T>,
     ) {
-        let (scratch, pretoken) = (&mut self.scratch, &text[start..end]);
-        if key == Key::default() || self.cache.has_many(place, key) {
+        let scratch = &mut self.scratch;
+        if key == Key::NONE || self.cache.has_many(place, key) {
             output.extend(self.long.get(pretoken, |long| table.merge(long, scratch, monitor)));
+            return;
+        }
+        if let Some((ids, len)) = self.cache.recover(place, key) {
+            output.extend_inline(ids, len);
             return;
         }
         let ids = table.merge(pretoken, scratch, monitor);

@@ -1,18 +1,26 @@
 //! Text -> pretokens, the pieces that merges never cross.
 //!
-//! The GPT-2 pattern has a scanner written by hand; any other pattern is run by a regex engine.
+//! The presets' patterns have scanners written by hand; any other pattern is run by a regex engine.
 //! Both take any bytes: what is not UTF-8 is split as if it were U+FFFD, and kept as it is.
 //! What a pattern does not match is a pretoken too, so that nothing is ever lost.
 
+mod batch;
+pub mod categories;
+mod cl100k;
 pub mod classes;
 pub mod gpt2;
+mod o200k;
 pub mod pattern;
 pub mod simd;
+mod unicode;
 
 use std::sync::Arc;
 
 use crate::special::SpecialTokens;
 use crate::{Monitor, Result};
+pub use batch::MAX_BATCH;
+
+use batch::Batch;
 use pattern::Pattern;
 use simd::Simd;
 
@@ -24,26 +32,85 @@ struct Preset {
     /// The same in the dialect of Hugging Face tokenizers, where that differs: there, `$` matches
     /// before every newline, and `{1,3}+` repeats a repetition.
     huggingface: &'static str,
+    /// Names that others have for it, and other expressions that say the same.
+    also: &'static [&'static str],
+    scanner: Scanner,
 }
 
 const GPT2: &str = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const QWEN35: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const O200K: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 const PRESETS: &[Preset] = &[
-    Preset { name: "gpt2", pattern: GPT2, huggingface: GPT2 },
+    Preset {
+        name: "gpt2",
+        pattern: GPT2,
+        huggingface: GPT2,
+        also: &[
+            "r50k_base",
+            "p50k_base",
+            "p50k_edit",
+            r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+            r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
+        ],
+        scanner: Scanner::Gpt2,
+    },
     Preset {
         name: "cl100k",
         pattern: r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s",
         huggingface: r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+\z|\s*[\r\n]|\s+(?!\S)|\s",
+        also: &["cl100k_base"],
+        scanner: Scanner::Cl100k,
     },
-    Preset { name: "o200k", pattern: O200K, huggingface: O200K },
-    Preset { name: "llama3", pattern: LLAMA3, huggingface: LLAMA3 },
-    Preset { name: "qwen2", pattern: QWEN2, huggingface: QWEN2 },
+    Preset {
+        name: "o200k",
+        pattern: O200K,
+        huggingface: O200K,
+        also: &["o200k_base", "o200k_harmony"],
+        scanner: Scanner::O200k,
+    },
+    Preset {
+        name: "llama3",
+        pattern: LLAMA3,
+        huggingface: LLAMA3,
+        also: &[],
+        scanner: Scanner::Llama3,
+    },
+    Preset {
+        name: "qwen2",
+        pattern: QWEN2,
+        huggingface: QWEN2,
+        also: &["qwen3"],
+        scanner: Scanner::Qwen2,
+    },
+    Preset {
+        name: "qwen3_5",
+        pattern: QWEN35,
+        huggingface: QWEN35,
+        also: &[],
+        scanner: Scanner::Qwen35,
+    },
+    Preset {
+        name: "tekken",
+        pattern: TEKKEN,
+        huggingface: TEKKEN,
+        also: &[],
+        scanner: Scanner::Tekken,
+    },
 ];
 
-/// Names that [`Pretokenizer::new`] takes for a pattern.
+impl Preset {
+    /// Whether a name or an expression means this preset.
+    fn is(&self, pattern: &str) -> bool {
+        [self.name, self.pattern, self.huggingface].contains(&pattern)
+            || self.also.contains(&pattern)
+    }
+}
+
+/// Names that [`Pretokenizer::new`] takes for a pattern; those of tiktoken's encodings mean the same.
 pub fn presets() -> impl Iterator<Item = &'static str> {
     PRESETS.iter().map(|preset| preset.name)
 }
@@ -58,8 +125,20 @@ pub struct Pretokenizer {
 
 #[derive(Clone, Debug)]
 enum Engine {
-    Gpt2,
+    Scanner(Scanner),
     Pattern(Arc<Pattern>),
+}
+
+/// A scanner written by hand.
+#[derive(Clone, Copy, Debug)]
+enum Scanner {
+    Gpt2,
+    Cl100k,
+    Llama3,
+    Qwen2,
+    Qwen35,
+    O200k,
+    Tekken,
 }
 
 impl Pretokenizer {
@@ -77,17 +156,18 @@ impl Pretokenizer {
     /// # Ok::<(), byteloom::Error>(())
     /// ```
     pub fn new(pattern: &str) -> Result<Self> {
-        let preset = PRESETS
-            .iter()
-            .find(|preset| [preset.name, preset.pattern, preset.huggingface].contains(&pattern));
+        let preset = PRESETS.iter().find(|preset| preset.is(pattern));
         let pattern = preset.map_or(pattern, |preset| preset.pattern);
         let engine = match preset {
-            Some(preset) if preset.name == "gpt2" => {
+            Some(preset) => {
                 // Made now, so that splitting never needs memory.
-                classes::Classes::get();
-                Engine::Gpt2
+                match preset.scanner {
+                    Scanner::Gpt2 => _ = classes::Classes::get(),
+                    _ => _ = categories::CategoryTable::get(),
+                }
+                Engine::Scanner(preset.scanner)
             }
-            _ => Engine::Pattern(Arc::new(Pattern::new(pattern)?)),
+            None => Engine::Pattern(Arc::new(Pattern::new(pattern)?)),
         };
         Ok(Self { pattern: pattern.into(), preset, engine })
     }
@@ -114,39 +194,56 @@ impl Pretokenizer {
     ///
     /// # Errors
     /// The monitor was cancelled, or the regex engine gives up on this text.
-    #[inline]
     pub fn for_each<'t>(
         &self,
         text: &'t [u8],
         monitor: &Monitor,
-        emit: impl FnMut(&'t [u8]),
+        mut emit: impl FnMut(&'t [u8]),
     ) -> Result<()> {
-        match &self.engine {
-            Engine::Gpt2 => gpt2::for_each(text, monitor, emit),
-            Engine::Pattern(pattern) => pattern.for_each(text, monitor, emit),
-        }
+        self.for_each_batch(text, monitor, |mut start, ends| {
+            for &end in ends {
+                emit(&text[start..end]);
+                start = end;
+            }
+        })
     }
 
-    /// As [`Pretokenizer::for_each`], with the borders of each pretoken: its first byte, and the one
-    /// behind it.
+    /// Hands over the pretokens of `text` in order, at most [`MAX_BATCH`] at a time: `consume` gets
+    /// the start of the first and the end of each, which is the start of the next.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Pretokenizer::for_each`].
     #[inline]
-    pub fn for_each_range(
+    pub fn for_each_batch(
         &self,
         text: &[u8],
         monitor: &Monitor,
-        mut emit: impl FnMut(usize, usize),
+        consume: impl FnMut(usize, &[usize]),
     ) -> Result<()> {
         match &self.engine {
-            Engine::Gpt2 => gpt2::for_each_range(text, Simd::get(), monitor, emit),
+            Engine::Scanner(Scanner::Gpt2) => {
+                gpt2::for_each_batch(text, Simd::get(), monitor, consume)
+            }
+            Engine::Scanner(scanner) => {
+                let mut batch = Batch::new(consume);
+                let emit = |pretoken: &[u8]| batch.push(pretoken);
+                match scanner {
+                    Scanner::Gpt2 => {}
+                    Scanner::Cl100k => cl100k::for_each::<cl100k::Cl100k>(text, monitor, emit)?,
+                    Scanner::Llama3 => cl100k::for_each::<cl100k::Llama3>(text, monitor, emit)?,
+                    Scanner::Qwen2 => cl100k::for_each::<cl100k::Qwen2>(text, monitor, emit)?,
+                    Scanner::Qwen35 => cl100k::for_each::<cl100k::Qwen35>(text, monitor, emit)?,
+                    Scanner::O200k => cl100k::for_each::<o200k::O200k>(text, monitor, emit)?,
+                    Scanner::Tekken => cl100k::for_each::<o200k::Tekken>(text, monitor, emit)?,
+                }
+                batch.finish();
+                Ok(())
+            }
             Engine::Pattern(pattern) => {
-                let mut start = 0;
-                pattern.for_each(text, monitor, |pretoken| {
-                    emit(start, start + pretoken.len());
-                    start += pretoken.len();
-                })
+                let mut batch = Batch::new(consume);
+                pattern.for_each(text, monitor, |pretoken| batch.push(pretoken))?;
+                batch.finish();
+                Ok(())
             }
         }
     }
@@ -162,11 +259,11 @@ impl Pretokenizer {
         let within = |rule: &dyn Fn(&[u8], usize) -> bool| {
             (1..=limit).rev().find(|&at| rule(text, at) && !special.straddled(text, at))
         };
-        match (&self.engine, self.preset) {
-            (Engine::Gpt2, _) => within(&gpt2::is_cut),
-            (_, Some(_)) => within(&is_preset_cut),
+        match self.engine {
+            Engine::Scanner(Scanner::Gpt2) => within(&gpt2::is_cut),
+            Engine::Scanner(_) => within(&cl100k::is_cut),
             // What an unknown expression looks at is unknown: special tokens alone stop it.
-            _ => None,
+            Engine::Pattern(_) => None,
         }
         .or_else(|| special.last_border(text, limit))
     }
@@ -176,20 +273,5 @@ impl Pretokenizer {
     pub fn lookahead(&self, special: &SpecialTokens) -> usize {
         // A space and a character of four bytes; or the longest special token.
         special.max_len().max(8)
-    }
-}
-
-/// Where texts can be cut under every preset: before a space between an ASCII letter or digit and an
-/// ASCII letter, and between a newline and what is neither whitespace nor a slash, which o200k joins to
-/// newlines behind punctuation.
-fn is_preset_cut(text: &[u8], at: usize) -> bool {
-    match (text[at - 1], text[at]) {
-        (before, b' ') => {
-            before.is_ascii_alphanumeric() && text.get(at + 1).is_some_and(u8::is_ascii_alphabetic)
-        }
-        (b'\n', after) => {
-            after != b'/' && classes::Classes::get().first(&text[at..]).0 != classes::Class::Space
-        }
-        _ => false,
     }
 }

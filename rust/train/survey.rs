@@ -49,7 +49,8 @@ pub fn survey<S: Symbol>(words: &Words<S>, floor: u64) -> Pairs {
             }
             index = found.before;
         }
-        let mut places = Vec::with_capacity(if bucket.last == 0 { bucket.places as usize } else { 1 });
+        let mut places =
+            Vec::with_capacity(if bucket.last == 0 { bucket.places as usize } else { 1 });
         places.push(place);
         let occurrences = Occurrences { count, places };
         all.push(Found { left, right, occurrences, before: bucket.last });

@@ -69,7 +69,7 @@ def test_training(text: Path) -> None:
     assert found["machine"]["processor"]
 
 
-@pytest.mark.parametrize("options", [[], ["--memory"]])
+@pytest.mark.parametrize("options", [[], ["--memory"], ["--pattern", "cl100k"]])
 def test_encoding(text: Path, options: list[str]) -> None:
     pytest.importorskip("tiktoken")
     done = bench("tokenizer_encoding", text, "--vocab-size", 500, "--repeat", 1, *options)

@@ -14,6 +14,12 @@ DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
     """Keeps the examples in a command's description as they were written; shows defaults."""
 
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        # "(default: None)" would say nothing.
+        if action.default is False or action.default in (None, "", []):
+            return action.help
+        return super()._get_help_string(action)
+
 
 #: What inputs can be: the end of a command's description.
 INPUTS = """\

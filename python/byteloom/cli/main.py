@@ -17,6 +17,7 @@ COMMANDS = {
     "decode": ("decode", "token file -> text"),
     "train-lm": ("train_lm", "train a language model on token files"),
     "generate": ("generate", "let a trained model write"),
+    "inspect": ("inspect", "look into a tokenizer: tokens, compression, merges, overlap"),
     "eval": ("eval", "loss, perplexity and bits per byte of a model on text or tokens"),
 }
 

@@ -11,20 +11,27 @@
 //! stands before each byte, once the last bit of the block before is shifted in.
 
 use super::contraction_len;
+use crate::pretokenize::MAX_BATCH;
 use crate::pretokenize::classes::{Class, Classes};
 use crate::pretokenize::simd::{self, BLOCK, Masks, Simd};
 use crate::{Monitor, Result};
 
-/// Blocks whose starts are found before they are gone through: 4 KiB of text, which stay in the
-/// nearest cache.
-const GROUP: usize = 64;
+/// Blocks whose pretokens are handed over together.
+const GROUP: usize = MAX_BATCH / BLOCK;
 
 /// Groups between two looks at the monitor.
-const STRIDE: usize = 256;
+const STRIDE: usize = 1024;
 
-/// Finds the starts in the next blocks, one word each; compiled once for each kind of processor.
+/// Finds the ends of pretokens in the next blocks, and how many they are; compiled once for each kind of
+/// processor.
 #[derive(Clone, Copy, Debug)]
-pub struct Kernel(unsafe fn(&[u8], &mut Walk, &mut [u64]));
+pub struct Kernel(unsafe fn(&[u8], &mut Walk, &mut Ends) -> usize);
+
+/// Room for the pretokens of a group of blocks, and for what is written ahead and means nothing.
+type Ends = [usize; MAX_BATCH + AHEAD];
+
+/// Ends that are written at a time, whether there are so many or not: no branch depends on the text.
+const AHEAD: usize = 8;
 
 /// Where a walk along the blocks of a text has come to, and what it must remember.
 #[derive(Debug, Default)]
@@ -61,70 +68,68 @@ impl Kernel {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2")]
-fn avx512(text: &[u8], walk: &mut Walk, words: &mut [u64]) {
-    fill(text, walk, words, |block| simd::avx512::masks(block));
+#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,popcnt")]
+fn avx512(text: &[u8], walk: &mut Walk, ends: &mut Ends) -> usize {
+    fill(text, walk, ends, |block| simd::avx512::masks(block))
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi1,bmi2")]
-fn avx2(text: &[u8], walk: &mut Walk, words: &mut [u64]) {
-    fill(text, walk, words, |block| simd::avx2::masks(block));
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
+fn avx2(text: &[u8], walk: &mut Walk, ends: &mut Ends) -> usize {
+    fill(text, walk, ends, |block| simd::avx2::masks(block))
 }
 
 #[cfg(target_arch = "aarch64")]
 #[target_feature(enable = "neon")]
-fn neon(text: &[u8], walk: &mut Walk, words: &mut [u64]) {
-    fill(text, walk, words, |block| simd::neon::masks(block));
+fn neon(text: &[u8], walk: &mut Walk, ends: &mut Ends) -> usize {
+    fill(text, walk, ends, |block| simd::neon::masks(block))
 }
 
-/// Calls `emit` with the borders of each pretoken of `text` in order.
+/// Hands over the pretokens of `text` in order, as [`super::for_each_batch`].
 ///
 /// # Errors
 /// The monitor was cancelled.
 #[inline]
-pub fn for_each(
+pub fn for_each_batch(
     text: &[u8],
     kernel: Kernel,
     monitor: &Monitor,
-    mut emit: impl FnMut(usize, usize),
+    mut consume: impl FnMut(usize, &[usize]),
 ) -> Result<()> {
     let mut walk = Walk::default();
-    let mut words = [0; GROUP];
+    let mut ends = [0; MAX_BATCH + AHEAD];
     let mut start = 0;
     let mut until_check = 0;
-    while walk.at < text.len() {
+    // A block more where the text fills the last one, for there is the last pretoken's end.
+    while walk.at <= text.len() && !text.is_empty() {
         if until_check == 0 {
             monitor.check()?;
             until_check = STRIDE;
         }
         until_check -= 1;
-        let base = walk.at;
-        let count = (text.len() - base).div_ceil(BLOCK).min(GROUP);
         // SAFETY: a kernel is only made of a `Simd` that is available.
-        unsafe { kernel.0(text, &mut walk, &mut words[..count]) };
-        for (block, &word) in words[..count].iter().enumerate() {
-            let mut starts = word;
-            while starts != 0 {
-                let at = base + block * BLOCK + starts.trailing_zeros() as usize;
-                starts &= starts - 1;
-                emit(start, at);
-                start = at;
-            }
+        let found = unsafe { kernel.0(text, &mut walk, &mut ends) };
+        if let Some(&last) = ends[..found].last() {
+            consume(start, &ends[..found]);
+            start = last;
         }
-    }
-    if start < text.len() {
-        emit(start, text.len());
     }
     Ok(())
 }
 
-/// For each of the next blocks, the bits where pretokens start; the text's own start is none.
+/// Writes the ends of the pretokens in the next blocks, which are where others start, the text's end among
+/// them and its start not; returns how many they are.
 #[inline(always)]
-fn fill(text: &[u8], walk: &mut Walk, words: &mut [u64], masks: impl Fn(&[u8; BLOCK]) -> Masks) {
+fn fill(
+    text: &[u8],
+    walk: &mut Walk,
+    ends: &mut Ends,
+    masks: impl Fn(&[u8; BLOCK]) -> Masks,
+) -> usize {
     let classes = Classes::get();
-    for word in words {
-        let rest = &text[walk.at..];
+    let mut found = 0;
+    for _ in 0..GROUP {
+        let Some(rest) = text.get(walk.at..) else { break };
         // Behind the end of the text stands whitespace, for nothing but whitespace changes nothing.
         let masks = match rest.first_chunk() {
             Some(block) => masks(block),
@@ -139,11 +144,21 @@ fn fill(text: &[u8], walk: &mut Walk, words: &mut [u64], masks: impl Fn(&[u8; BL
             starts &= !1;
         }
         if rest.len() < BLOCK {
-            starts &= (1 << rest.len()) - 1;
+            starts = starts & ((1 << rest.len()) - 1) | 1 << rest.len();
         }
-        *word = starts;
+        let behind = found + starts.count_ones() as usize;
+        while found < behind {
+            let Some(room) = ends[found..].first_chunk_mut::<AHEAD>() else { break };
+            for end in room {
+                *end = walk.at + starts.trailing_zeros() as usize;
+                starts &= starts.wrapping_sub(1);
+            }
+            found += AHEAD;
+        }
+        found = behind;
         walk.at += BLOCK;
     }
+    found
 }
 
 /// The starts of pretokens in the block at the start of `rest`.

@@ -8,38 +8,31 @@
 mod blocks;
 mod scalar;
 
+use super::batch::Batch;
 use super::classes::{Class, Classes};
 use super::simd::Simd;
 use crate::{Monitor, Result};
 
-/// Calls `emit` with each pretoken of `text` in order; joined, they are the text.
+/// Hands over the pretokens of `text` in order and in batches, by a way of scanning that this processor
+/// can run; see [`super::Pretokenizer::for_each_batch`].
 ///
 /// # Errors
 /// The monitor was cancelled.
 #[inline]
-pub fn for_each<'t>(
-    text: &'t [u8],
-    monitor: &Monitor,
-    mut emit: impl FnMut(&'t [u8]),
-) -> Result<()> {
-    for_each_range(text, Simd::get(), monitor, |start, end| emit(&text[start..end]))
-}
-
-/// As [`for_each`], by a way of scanning that this processor can run, with the first byte of each
-/// pretoken and the byte behind it.
-///
-/// # Errors
-/// The monitor was cancelled.
-#[inline]
-pub fn for_each_range(
+pub fn for_each_batch(
     text: &[u8],
     simd: Simd,
     monitor: &Monitor,
-    emit: impl FnMut(usize, usize),
+    consume: impl FnMut(usize, &[usize]),
 ) -> Result<()> {
     match blocks::Kernel::new(simd) {
-        Some(kernel) => blocks::for_each(text, kernel, monitor, emit),
-        None => scalar::for_each(text, monitor, emit),
+        Some(kernel) => blocks::for_each_batch(text, kernel, monitor, consume),
+        None => {
+            let mut batch = Batch::new(consume);
+            scalar::for_each(text, monitor, |pretoken| batch.push(pretoken))?;
+            batch.finish();
+            Ok(())
+        }
     }
 }
 

@@ -7,21 +7,25 @@ use crate::{Monitor, Result};
 /// Bytes between two looks at the monitor.
 const STRIDE: usize = 1 << 20;
 
-/// Calls `emit` with the borders of each pretoken of `text` in order.
+/// Calls `emit` with each pretoken of `text` in order.
 ///
 /// # Errors
 /// The monitor was cancelled.
 #[inline]
-pub fn for_each(text: &[u8], monitor: &Monitor, mut emit: impl FnMut(usize, usize)) -> Result<()> {
+pub fn for_each<'t>(
+    text: &'t [u8],
+    monitor: &Monitor,
+    mut emit: impl FnMut(&'t [u8]),
+) -> Result<()> {
     let classes = Classes::get();
-    let mut at = 0;
-    while at < text.len() {
+    let mut rest = text;
+    while !rest.is_empty() {
         monitor.check()?;
-        let stop = text.len().min(at + STRIDE);
-        while at < stop {
-            let end = at + first_len(classes, &text[at..]);
-            emit(at, end);
-            at = end;
+        let stop = rest.len().saturating_sub(STRIDE);
+        while rest.len() > stop {
+            let (pretoken, after) = rest.split_at(first_len(classes, rest));
+            emit(pretoken);
+            rest = after;
         }
     }
     Ok(())

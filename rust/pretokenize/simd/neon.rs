@@ -19,12 +19,7 @@ pub fn masks(block: &[u8; BLOCK]) -> Masks {
     // SAFETY: the block is four times 16 readable bytes, and the loads need no alignment.
     let bytes: Bytes = unsafe {
         let start = block.as_ptr();
-        [
-            vld1q_u8(start),
-            vld1q_u8(start.add(16)),
-            vld1q_u8(start.add(32)),
-            vld1q_u8(start.add(48)),
-        ]
+        [vld1q_u8(start), vld1q_u8(start.add(16)), vld1q_u8(start.add(32)), vld1q_u8(start.add(48))]
     };
     let case = vdupq_n_u8(0x20);
     let lower = bytes.map(|part| vorrq_u8(part, case));

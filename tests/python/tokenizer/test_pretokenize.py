@@ -1,12 +1,14 @@
-"""Splitting, against the ``regex`` module."""
+"""Splitting, against the ``regex`` module and tiktoken."""
 
 from __future__ import annotations
 
 import sys
 import unicodedata
+from itertools import pairwise
 
 import pytest
 import regex
+import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from texts import END, NASTY_PIECES, PROSE, nasty_text
@@ -29,13 +31,72 @@ def test_every_preset_splits_as_the_regex_module_does(preset: str, text: str) ->
 
 
 @pytest.mark.parametrize("preset", _rust.PRESETS)
-def test_every_code_point_between_a_letter_a_space_and_a_digit(preset: str) -> None:
+@settings(max_examples=100)
+@given(text=nasty_text)
+def test_every_preset_splits_as_tiktoken_does(preset: str, text: str) -> None:
+    """With what we split into, and neighbours joined, as tokens, tiktoken shows where it splits."""
+    pieces = _rust.pretokenize(text, preset)
+    tokens = [bytes([b]) for b in range(256)] + pieces + [a + b for a, b in pairwise(pieces)]
+    ranks = {token: rank for rank, token in enumerate(dict.fromkeys(tokens))}
+    pattern = _rust.resolve_pattern(preset)[1]
+    peer = tiktoken.Encoding("test", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+    assert peer.encode_ordinary(text) == [ranks[piece] for piece in pieces]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "preset"),
+    [
+        ("gpt2", "gpt2"),
+        ("r50k_base", "gpt2"),
+        ("p50k_base", "gpt2"),
+        ("p50k_edit", "gpt2"),
+        ("cl100k_base", "cl100k"),
+        ("o200k_base", "o200k"),
+        ("o200k_harmony", "o200k"),
+    ],
+)
+def test_tiktokens_encodings_are_known_by_name_and_by_pattern(
+    encoding: str, preset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tiktoken_ext import openai_public
+
+    # The vocabularies would have to be downloaded; the patterns stand beside them.
+    for loader in ("load_tiktoken_bpe", "data_gym_to_mergeable_bpe_ranks"):
+        monkeypatch.setattr(openai_public, loader, lambda *args, **kwargs: {})
+    constructor = openai_public.ENCODING_CONSTRUCTORS.get(encoding)
+    if constructor is None:
+        pytest.skip(f"this tiktoken has no {encoding}")
+    pattern = constructor()["pat_str"]
+    assert _rust.resolve_pattern(pattern) == _rust.resolve_pattern(encoding)
+    assert _rust.resolve_pattern(encoding)[0] == preset
+
+
+@pytest.mark.parametrize(
+    ("module", "preset"),
+    [("qwen2.tokenization_qwen2", "qwen2"), ("qwen3_5.tokenization_qwen3_5", "qwen3_5")],
+)
+def test_qwens_patterns_are_those_of_transformers(module: str, preset: str) -> None:
+    published = pytest.importorskip(f"transformers.models.{module}").PRETOKENIZE_REGEX
+    assert _rust.resolve_pattern(published)[0] == preset
+
+
+@pytest.mark.parametrize(
+    ("name", "preset"), [("llama-bpe", "llama3"), ("gpt-4o", "o200k"), ("tekken", "tekken")]
+)
+def test_patterns_of_gguf_files_are_those_of_transformers(name: str, preset: str) -> None:
+    module = "transformers.integrations.gguf.gguf_tokenizer_mapping"
+    published = pytest.importorskip(module).GGUF_PRE_TOKENIZER_SPLITS[name]
+    assert _rust.resolve_pattern(published)[0] == preset
+
+
+@pytest.mark.parametrize("preset", _rust.PRESETS)
+def test_every_code_point_next_to_letters_spaces_digits_and_apostrophes(preset: str) -> None:
     pattern = regex.compile(_rust.resolve_pattern(preset)[1])
     code_points = [c for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000]
     different = 0
     for start in range(0, len(code_points), 4096):
         characters = [chr(c) for c in code_points[start : start + 4096]]
-        text = "".join(f"a{c} {c}1{c}{c}\n" for c in characters if not changed_class(c))
+        text = "".join(f"a{c}B {c}1{c}{c}'{c}'s\n" for c in characters if not changed_class(c))
         got, want = (
             _rust.pretokenize(text, preset),
             [m.group().encode() for m in pattern.finditer(text)],
@@ -49,11 +110,25 @@ def test_any_pattern_keeps_every_byte(text: str, pattern: str) -> None:
     assert b"".join(_rust.pretokenize(text, pattern)) == text.encode()
 
 
-@given(st.binary(max_size=200))
-def test_invalid_utf8_splits_like_the_replacement_character(data: bytes) -> None:
-    pieces = _rust.pretokenize(data, "gpt2")
+broken_text = st.lists(
+    st.one_of(
+        st.sampled_from([piece.encode() for piece in NASTY_PIECES]),
+        st.sampled_from([b"\x80", b"\xff", b"\xc3", b"\xe2\x82", b"\xed\xa0\x80", b"\xf0\x9f\xa6"]),
+        st.binary(max_size=4),
+    ),
+    max_size=30,
+).map(b"".join)
+
+
+@pytest.mark.parametrize("preset", _rust.PRESETS)
+@given(data=broken_text)
+def test_invalid_utf8_splits_like_the_replacement_character(preset: str, data: bytes) -> None:
+    pieces = _rust.pretokenize(data, preset)
     assert b"".join(pieces) == data
-    want = slow_bpe.pretokens(data.decode("utf-8", errors="replace"))
+    text = data.decode("utf-8", errors="replace")
+    if any(map(changed_class, text)):
+        return
+    want = slow_bpe.pretokens(text, _rust.resolve_pattern(preset)[1])
     assert [piece.decode("utf-8", errors="replace").encode() for piece in pieces] == want
 
 
@@ -84,6 +159,9 @@ def test_a_pattern_that_does_not_compile_is_refused(pattern: str, message: str |
 
 def test_runs_of_a_million_spaces_and_newlines() -> None:
     for run in (" " * 1_000_000, "\n" * 1_000_000):
-        assert _rust.pretokenize(run, "gpt2") == [run.encode()]
-        assert _rust.pretokenize(run + "x", "gpt2")[0] == run[:-1].encode()
+        for preset in _rust.PRESETS:
+            assert _rust.pretokenize(run, preset) == [run.encode()]
+            joins_newlines = run[0] == "\n" and preset != "gpt2"
+            first = run if joins_newlines else run[:-1]
+            assert _rust.pretokenize(run + "x", preset)[0] == first.encode()
     assert len(_rust.pretokenize(PROSE + END, "gpt2", [END])) == len(slow_bpe.pretokens(PROSE)) + 1

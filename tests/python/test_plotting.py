@@ -1,0 +1,69 @@
+"""Plots as files: formats, refusals, nothing half-written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from byteloom.plotting import COLOURS, MARKERS, check_plot_path, plot
+
+STARTS = {".png": b"\x89PNG\r\n", ".svg": b"<?xml", ".pdf": b"%PDF-"}
+
+
+@pytest.mark.parametrize("ending", [*STARTS, ".PNG"])
+def test_formats(tmp_path: Path, ending: str) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / f"plot{ending}"
+    for _ in range(2):
+        first = path.read_bytes() if path.exists() else None
+        with plot(path) as axes:
+            axes.plot([1, 2, 3])
+    assert path.read_bytes().startswith(STARTS[ending.lower()])
+    assert path.read_bytes() == first, "the same plot is the same file"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "plot.png"
+    path.write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), plot(path):
+        1 / 0  # noqa: B018
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("plot.gif", ValueError, r"plot\.gif: the name must end in \.png, \.svg, \.pdf"),
+        ("plot", ValueError, "must end in"),
+        ("nowhere/plot.png", FileNotFoundError, r"no folder .*nowhere to write plot\.png into"),
+    ],
+)
+def test_refusals(tmp_path: Path, name: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        check_plot_path(tmp_path / name)
+    with pytest.raises(error, match=message), plot(tmp_path / name):
+        pytest.fail("nothing is drawn")
+
+
+def test_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match=r"pip install 'byteloom\[plot\]'"):
+        check_plot_path(tmp_path / "plot.png")
+
+
+def test_matplotlib_comes_only_with_a_plot() -> None:
+    code = (
+        "import sys, byteloom.plotting, byteloom.tokenizer.study, byteloom.cli.inspect;"
+        "assert not {'matplotlib', 'torch'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_colour_has_a_marker() -> None:
+    assert len(set(COLOURS)) == len(COLOURS) == len(set(MARKERS)) == len(MARKERS)
