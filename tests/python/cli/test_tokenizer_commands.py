@@ -195,7 +195,7 @@ def test_ctrl_c_ends_a_long_call_within_a_second_and_leaves_nothing(
         [sys.executable, "-m", "byteloom.cli.main", *arguments],
         cwd=folder, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    with (folder / "endless").open("wb") as feed:
+    with (folder / "endless").open("wb", buffering=0) as feed:
         for _ in range(20):
             feed.write(b"words and more words\n" * 10_000)
         process.send_signal(signal.SIGINT)
