@@ -21,7 +21,7 @@ use crate::{Error, Monitor, Result};
 pub use stream::{Dtype, EncodeOptions, EncodeStats};
 
 use merge::{MAX_IDS, MergeTable, Scratch};
-use pool::{Pool, Pooled, TextWorker};
+use pool::{Pool, Pooled};
 use worker::{Output, Worker};
 
 /// A type of which token files and arrays are made.
@@ -150,7 +150,7 @@ impl Encoder {
         monitor: &Monitor,
         ids: &mut Vec<T>,
     ) -> Result<()> {
-        let mut worker = self.pool.take().unwrap_or_else(TextWorker::new);
+        let mut worker = self.pool.take().unwrap_or_else(Worker::new);
         let before = ids.len();
         ids.resize(before + room_for::<T>(text.len()), T::from_id(0));
         let result = self.encode_with(&mut worker, text, allowed, monitor, &mut ids[before..]);

@@ -7,10 +7,10 @@ use super::worker::Worker;
 
 /// Slots of the cache for texts from memory: 2 MiB with ids of two bytes, taken when the encoder is
 /// made and never more.
-const TEXT_CACHE: usize = 1 << 16;
+const SLOTS: usize = 1 << 16;
 
 /// A worker for texts from memory.
-pub type TextWorker<T> = Worker<T, TEXT_CACHE>;
+pub type TextWorker<T> = Worker<T, SLOTS>;
 
 /// The idle workers.
 #[derive(Debug, Default)]

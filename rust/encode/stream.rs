@@ -15,7 +15,7 @@ use crate::source::DEFAULT_COLUMN;
 use crate::{Error, Monitor, Result, threads};
 
 /// Slots of a worker's cache: 8 MiB with ids of two bytes.
-const FILE_CACHE: usize = 1 << 18;
+const SLOTS: usize = 1 << 18;
 
 /// Encoded pieces that may wait for an earlier one, per thread.
 const AHEAD: usize = 2;
@@ -166,7 +166,7 @@ impl Encoder {
         monitor: &Monitor,
         failed: &dyn Fn() -> bool,
     ) -> Result<u64> {
-        let mut worker = Worker::<T, FILE_CACHE>::new();
+        let mut worker = Worker::<T, SLOTS>::new();
         let mut piece = Piece::default();
         let mut bytes = 0;
         while !failed()
