@@ -18,6 +18,8 @@ pub struct Worker<T, const SLOTS: usize> {
     /// the cache.
     keys: Box<[Key; MAX_BATCH]>,
     places: Box<[usize; MAX_BATCH]>,
+    /// Room for the ids of a text, lent to whoever has none of their own.
+    pub room: Vec<T>,
 }
 
 /// Ids that are written one after the other, into room for as many as the text has bytes.
@@ -73,6 +75,7 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
             scratch: Scratch::default(),
             keys: bytemuck::zeroed_box(),
             places: bytemuck::zeroed_box(),
+            room: Vec::new(),
         }
     }
 
