@@ -127,18 +127,20 @@ impl Encoder {
     /// # Errors
     /// One of them is no special token of this vocabulary.
     pub fn allow<T: AsRef<[u8]>>(&self, tokens: &[T]) -> Result<AllowedSpecial> {
-        let mut ids = Vec::new();
-        for token in tokens.iter().map(AsRef::as_ref) {
-            let index = self.special.tokens().iter().position(|known| known == token);
-            let index = index.ok_or_else(|| {
-                Error::invalid(format!(
-                    "{:?} is no special token of this tokenizer",
-                    String::from_utf8_lossy(token)
-                ))
-            })?;
-            ids.push(self.special_ids[index]);
-        }
-        Ok(AllowedSpecial::Only(SpecialTokens::new(tokens)?, ids))
+        let ids = tokens.iter().map(|token| self.special_id(token.as_ref())).collect::<Result<_>>();
+        Ok(AllowedSpecial::Only(SpecialTokens::new(tokens)?, ids?))
+    }
+
+    /// The id of a special token.
+    fn special_id(&self, token: &[u8]) -> Result<u32> {
+        let index = self.special.tokens().iter().position(|known| known == token);
+        let index = index.ok_or_else(|| {
+            Error::invalid(format!(
+                "{:?} is no special token of this tokenizer",
+                String::from_utf8_lossy(token)
+            ))
+        })?;
+        Ok(self.special_ids[index])
     }
 
     /// Appends the ids of a text. `T` must be wide enough for the vocabulary.
@@ -154,8 +156,8 @@ impl Encoder {
     ) -> Result<()> {
         let mut worker = self.pool.take().unwrap_or_else(Worker::new);
         let mut room = std::mem::take(&mut worker.room);
-        if room.len() < room_for::<T>(text) {
-            room.resize(room_for::<T>(text), T::from_id(0));
+        if room.len() < room_for::<T>(text.len()) {
+            room.resize(room_for::<T>(text.len()), T::from_id(0));
         }
         let result = self.encode_with(&mut worker, text, allowed, monitor, &mut room);
         if let Ok(count) = &result {
@@ -231,6 +233,6 @@ impl Encoder {
 const KEPT_ROOM: usize = 1 << 16;
 
 /// How many ids there must be room for: a text has at most as many as bytes.
-fn room_for<T: TokenId>(text: &[u8]) -> usize {
-    text.len() + Output::<T>::SLACK
+fn room_for<T: TokenId>(bytes: usize) -> usize {
+    bytes + Output::<T>::SLACK
 }
