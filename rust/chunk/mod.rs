@@ -2,12 +2,15 @@
 //!
 //! A piece ends where a document does, or where no pretoken and no special token can cross
 //! ([`Pretokenizer::last_cut`]), so the pieces of an input give the very pretokens of its documents.
-//! Whoever works takes the next piece: reading is one worker at a time, which a copy from the page
-//! cache bears, and what happens to the piece afterwards is all at once.
+//! Whoever works takes the next piece. Plain files are read by all workers at once ([`ranges`]); what has
+//! to be unpacked or parsed, or comes through a pipe, by one at a time.
+
+#[cfg(unix)]
+mod ranges;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::monitor::Stop;
 use crate::piece::Piece;
@@ -15,6 +18,9 @@ use crate::pretokenize::Pretokenizer;
 use crate::source::{Source, Stream};
 use crate::special::SpecialTokens;
 use crate::{Error, Result};
+
+#[cfg(unix)]
+use ranges::Ranges;
 
 /// Bytes read at a time: large against the cost of a piece, small against memory.
 pub const DEFAULT_PIECE_SIZE: usize = 1 << 20;
@@ -40,10 +46,19 @@ struct State {
 
 /// An input that is being read.
 #[derive(Debug)]
-struct Input {
-    stream: Stream,
-    /// What was read beyond the end of the last piece.
-    carry: Vec<u8>,
+enum Input {
+    /// Front to back, with what was read beyond the end of the last piece.
+    Stream(Stream, Vec<u8>),
+    /// By several workers at once; and the range that is next.
+    #[cfg(unix)]
+    Ranges(Arc<Ranges>, u64),
+}
+
+/// What a worker has to do outside of the lock.
+enum Work {
+    Done,
+    #[cfg(unix)]
+    Read(Arc<Ranges>, u64),
 }
 
 impl Pieces {
@@ -89,54 +104,83 @@ impl Pieces {
     }
 
     /// Puts the next piece into `piece` and returns its index, 0, 1, 2 ... in the order of the text;
-    /// `None` when there are no more.
+    /// `None` when there are no more. A piece can be empty, where a file could not be cut.
     ///
     /// # Errors
     /// An input cannot be opened or read, is damaged, or has become shorter since it was opened.
     /// There are no more pieces after an error.
     pub fn next(&self, piece: &mut Piece) -> Result<Option<usize>> {
-        // A worker that panicked while it held the lock left a state that is still in order.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = self.advance(&mut state, piece);
-        if next.is_err() {
-            state.waiting.clear();
-            state.current = None;
+        let (index, work) = match self.locked(|state| self.advance(state, piece))? {
+            Some(found) => found,
+            None => return Ok(None),
+        };
+        match work {
+            Work::Done => {}
+            #[cfg(unix)]
+            Work::Read(ranges, range) => {
+                let read = ranges.read(range, &self.pretokenizer, &self.special, piece);
+                self.locked(|_| read)?;
+            }
         }
-        next
+        Ok(Some(index))
     }
 
-    fn advance(&self, state: &mut State, piece: &mut Piece) -> Result<Option<usize>> {
+    /// Does something with the state; there is nothing left in it if that fails.
+    fn locked<T>(&self, work: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
+        // A worker that panicked while it held the lock left a state that is still in order.
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&mut state).inspect_err(|_| {
+            state.waiting.clear();
+            state.current = None;
+        })
+    }
+
+    fn advance(&self, state: &mut State, piece: &mut Piece) -> Result<Option<(usize, Work)>> {
         loop {
             let Some(input) = &mut state.current else {
                 let Some(source) = state.waiting.pop_front() else { return Ok(None) };
-                let stream = source.open(&self.column, &self.stop)?;
-                state.current = Some(Input { stream, carry: Vec::new() });
+                state.current = Some(self.begin(&source)?);
                 continue;
             };
-            let more = self.fill(input, piece)?;
+            let (more, work) = match input {
+                Input::Stream(stream, carry) => (self.fill(stream, carry, piece)?, Work::Done),
+                #[cfg(unix)]
+                Input::Ranges(ranges, next) => {
+                    *next += 1;
+                    (*next < ranges.count(), Work::Read(Arc::clone(ranges), *next - 1))
+                }
+            };
             if !more {
                 state.current = None;
             }
-            if !piece.is_empty() {
+            if !matches!(work, Work::Done) || !piece.is_empty() {
                 state.next_index += 1;
-                return Ok(Some(state.next_index - 1));
+                return Ok(Some((state.next_index - 1, work)));
             }
         }
     }
 
+    fn begin(&self, source: &Source) -> Result<Input> {
+        #[cfg(unix)]
+        if let Some(ranges) = Ranges::open(source, self.piece_size, &self.pretokenizer)? {
+            return Ok(Input::Ranges(Arc::new(ranges), 0));
+        }
+        Ok(Input::Stream(source.open(&self.column, &self.stop)?, Vec::new()))
+    }
+
     /// Puts the next piece of one input into `piece`; `false` if it was the last.
-    fn fill(&self, input: &mut Input, piece: &mut Piece) -> Result<bool> {
+    fn fill(&self, stream: &mut Stream, carry: &mut Vec<u8>, piece: &mut Piece) -> Result<bool> {
         piece.clear();
-        piece.bytes.append(&mut input.carry);
+        piece.bytes.append(carry);
         let lookahead = self.pretokenizer.lookahead(&self.special);
         let mut size = self.piece_size;
         loop {
             let wanted = size.saturating_add(lookahead);
-            if !input.stream.fill(wanted, piece)? {
+            if !stream.fill(wanted, piece)? {
                 return Ok(false);
             }
             if let Some(cut) = self.last_cut(piece, size) {
-                input.carry.extend_from_slice(&piece.bytes[cut..]);
+                carry.extend_from_slice(&piece.bytes[cut..]);
                 piece.bytes.truncate(cut);
                 return Ok(true);
             }
