@@ -236,7 +236,7 @@ def start_worker(
     """Runs one contestant once.
 
     Raises:
-        RuntimeError: it failed, and the message is the last line that it wrote; or it took too long.
+        RuntimeError: it took too long; or it failed, and the message is its last line.
     """
     environment = {
         "RAYON_NUM_THREADS": str(args.threads),

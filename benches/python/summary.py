@@ -1,8 +1,8 @@
 """All benchmarks of the tokenizer, and one table at the end: `make bench`.
 
-Each text that is given goes through training on one and two threads, encoding, documents one by one,
-decoding and scaling; the texts without spaces and the one that is drawn from an inventory are made
-here. A row shows the fastest peer that did the job; the tables above it show all.
+Each text that is given goes through training on one and two threads, encoding, documents one by
+one, decoding and scaling; the texts without spaces and the one that is drawn from an inventory are
+made here. A row shows the fastest peer that did the job; the tables above it show all.
 """
 
 from __future__ import annotations
@@ -109,7 +109,10 @@ def main() -> int:
     parser = parser_for(__doc__.splitlines()[0], peers, several=True)
     parser.add_argument("--only", default=",".join(ALL), metavar="A,B", help="which benchmarks")
     parser.add_argument(
-        "--inventory", type=Path, metavar="FILE", help="JSON: pretoken -> count, to draw a text from"
+        "--inventory",
+        type=Path,
+        metavar="FILE",
+        help="JSON: pretoken -> count, to draw a text from",
     )
     parser.add_argument("--drawn", type=float, default=200, metavar="N", help="megabytes of it")
     parser.add_argument("--copies", type=int, default=1, metavar="N", help="of a text in scaling")

@@ -1,7 +1,7 @@
 """Decoding ids to bytes, or to text where a library has no bytes, in one call on one thread.
 
-Everyone gets the same ids in the form that its call is fastest with, an array or a list, made before
-the clock starts, and decodes them once before. What comes back must be the text.
+Everyone gets the same ids in the form that its call is fastest with, an array or a list, made
+before the clock starts, and decodes them once before. What comes back must be the text.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Encoding one document at a time from Python, warm: string -> list of ids, and string -> array.
 
-Documents of the text, split at its special tokens, are encoded one call each on one thread. Everyone
-goes over all of them once before the clock starts, and leaves the ids to be compared with ours. A peer
-without a call of its own for one of the two gets the conversion that its users write.
+Documents of the text, split at its special tokens, are encoded one call each on one thread.
+Everyone goes over all of them once before the clock starts, and leaves the ids to be compared with
+ours. A peer without a call of its own for one of the two gets the conversion that its users write.
 """
 
 from __future__ import annotations

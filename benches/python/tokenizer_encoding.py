@@ -2,9 +2,10 @@
 
 Everyone has the same vocabulary (`--tokenizer`, or one that byteloom trains on the text first),
 starts cold, reads the text, encodes it, special tokens included, and writes the ids as a .npy file
-of the same type. Peers that read files themselves do; gigatoken then takes the file for one document,
-which it shares out to its threads by itself. `--memory` leaves out both files: from a string to an
-array. The peers' ids are compared with ours; if one differs, the benchmark says so and fails.
+of the same type. Peers that read files themselves do; gigatoken then takes the file for one
+document, which it shares out to its threads by itself. `--memory` leaves out both files: from a
+string to an array. The peers' ids are compared with ours; if one differs, the benchmark says so and
+fails.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from harness import (
 from report import run
 
 import byteloom as bl
+from byteloom import _rust
 
 Ids = np.ndarray[Any, np.dtype[Any]]
 
@@ -123,8 +125,16 @@ def huggingface(args: argparse.Namespace) -> dict[str, Any]:
 def gigatoken(args: argparse.Namespace) -> dict[str, Any]:
     import gigatoken as library
 
-    tokenizer = library.Tokenizer(args.tokenizer)
-    dtype = dtype_for(bl.Tokenizer.load(args.tokenizer))
+    ours = bl.Tokenizer.load(args.tokenizer)
+    dtype = dtype_for(ours)
+    if ours.pattern == GPT2_PATTERN:
+        tokenizer = library.Tokenizer(args.tokenizer)
+    else:
+        # It knows the other patterns by their names, and not as a tokenizer.json writes them.
+        ranks = args.folder / "ranks.tiktoken"
+        ours.save_tiktoken(ranks)
+        preset, _ = _rust.resolve_pattern(ours.pattern)
+        tokenizer = library.Tokenizer.from_tiktoken(ranks, preset, ours.special_tokens)
 
     def encode_file(path: Path) -> Ids:
         source = library.TextFileSource([path])
@@ -148,7 +158,7 @@ def ffbpe(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def ffbpe_encoder(tokenizer: bl.Tokenizer) -> Any:
-    """ffbpe's encoder with our vocabulary."""
+    """An encoder of ffbpe's with our vocabulary."""
     import ffbpe as library
 
     return library.BpeEncoder(

@@ -3,8 +3,8 @@
 An inventory says how often each pretoken occurs: a JSON file (`--inventory`), or counted in a text.
 From it a text is drawn at random, with the inventory's frequencies, and trained on; what that would
 take for a larger text of the same kind is an *estimate*: CPU seconds times the ratio of sizes. That
-counts the merges, which depend on the distinct pretokens, as if they grew with the text; a real text
-of that size has more distinct pretokens than the inventory of a small sample.
+counts the merges, which depend on the distinct pretokens, as if they grew with the text; a real
+text of that size has more distinct pretokens than the inventory of a small sample.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def read_inventory(args: argparse.Namespace) -> bl.PretokenCounts:
 def draw(inventory: Sequence[tuple[bytes, int]], size: int, path: Path) -> None:
     """Writes documents of pretokens drawn at random, `size` bytes or a little more.
 
-    Pretokens that would grow together, two words without a space between them, are set apart by a line's
-    end; else there would be far more distinct pretokens than the inventory has.
+    Pretokens that would grow together, two words without a space between them, are set apart by a
+    line's end; else there would be far more distinct pretokens than the inventory has.
     """
     generator = np.random.default_rng(4)
     weights = np.array([count for _, count in inventory], float)
@@ -101,7 +101,10 @@ def compete(args: argparse.Namespace, folder: Path) -> list[Race]:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What is drawn from, and how much."""
     parser.add_argument(
-        "--inventory", type=Path, metavar="FILE", help="JSON: pretoken -> count; default: the text's"
+        "--inventory",
+        type=Path,
+        metavar="FILE",
+        help="JSON: pretoken -> count; default: the text's",
     )
     parser.add_argument("--megabytes", type=float, default=200, metavar="N", help="that are drawn")
     parser.add_argument(

@@ -1,8 +1,8 @@
 """A megabyte without a space, which GPT-2's pattern may not cut: training on it, and encoding it.
 
-Three texts, made anew each time from the same seed: random letters and one letter repeated, both one
-pretoken, and base64 of random bytes, which the pattern cuts at its digits. Such texts are a trap for
-code whose time grows with the square of a word's length; who is not done in time is ended.
+Three texts, made anew each time from the same seed: random letters and one letter repeated, both
+one pretoken, and base64 of random bytes, which the pattern cuts at its digits. Such texts are a
+trap for code whose time grows with the square of a word's length; who is not done in time is ended.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Counting and encoding on 1, 2, 4 ... threads: how much faster is it than on one?
 
-byteloom, and beside it gigatoken's encoding, for its counting is a part of its training. Each run has as many cores as threads. `--copies`
-takes the text several times, for machines on which once is over before all threads have begun.
+byteloom, and beside it gigatoken's encoding, for its counting is a part of its training. Each run
+has as many cores as threads. `--copies` takes the text several times, for machines on which once is
+over before all threads have begun.
 """
 
 from __future__ import annotations

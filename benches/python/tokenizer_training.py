@@ -1,9 +1,9 @@
 """Training a BPE tokenizer: text file -> merges, byteloom beside its peers.
 
 Everyone splits by GPT-2's pattern and learns as many merges from the same bytes. Peers that take no
-file get the text as a list of documents; reading and cutting it counts, as reading does for the others.
-After the race the merges are compared, with ours under Hugging Face's rule for ties, which is the
-peers': where they differ, the notes say from which merge on.
+file get the text as a list of documents; reading and cutting it counts, as reading does for the
+others. After the race the merges are compared, with ours under Hugging Face's rule for ties, which
+is the peers': where they differ, the notes say from which merge on.
 """
 
 from __future__ import annotations

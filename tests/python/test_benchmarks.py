@@ -82,7 +82,7 @@ def test_encoding(text: Path, options: list[str]) -> None:
     done_it = [name for name, said in found.items() if said != "not installed"]
     assert "byteloom" in done_it
     assert done.stdout.count("ids are") == len(done_it) - 1
-    assert all(float(found[name]) > 0 for name in done_it)
+    assert all(found[name].replace(".", "").isdigit() for name in done_it)
 
 
 @pytest.mark.parametrize("name", ["tokenizer_documents", "tokenizer_decoding"])
