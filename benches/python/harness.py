@@ -236,7 +236,7 @@ def start_worker(
     """Runs one contestant once.
 
     Raises:
-        RuntimeError: it took too long; or it failed, and the message is its last line.
+        RuntimeError: it took too long; or it failed, and the message is its exception.
     """
     environment = {
         "RAYON_NUM_THREADS": str(args.threads),
@@ -258,7 +258,9 @@ def start_worker(
         raise RuntimeError(f"not done after {args.timeout:g} s") from late
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise RuntimeError(lines[-1])
+        # An exception's message may have lines of its own.
+        named = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
+        raise RuntimeError((named or lines)[-1])
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 

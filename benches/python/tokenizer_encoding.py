@@ -36,7 +36,6 @@ from harness import (
 from report import run
 
 import byteloom as bl
-from byteloom import _rust
 
 Ids = np.ndarray[Any, np.dtype[Any]]
 
@@ -125,16 +124,8 @@ def huggingface(args: argparse.Namespace) -> dict[str, Any]:
 def gigatoken(args: argparse.Namespace) -> dict[str, Any]:
     import gigatoken as library
 
-    ours = bl.Tokenizer.load(args.tokenizer)
-    dtype = dtype_for(ours)
-    if ours.pattern == GPT2_PATTERN:
-        tokenizer = library.Tokenizer(args.tokenizer)
-    else:
-        # It knows the other patterns by their names, and not as a tokenizer.json writes them.
-        ranks = args.folder / "ranks.tiktoken"
-        ours.save_tiktoken(ranks)
-        preset, _ = _rust.resolve_pattern(ours.pattern)
-        tokenizer = library.Tokenizer.from_tiktoken(ranks, preset, ours.special_tokens)
+    tokenizer = library.Tokenizer(args.tokenizer)
+    dtype = dtype_for(bl.Tokenizer.load(args.tokenizer))
 
     def encode_file(path: Path) -> Ids:
         source = library.TextFileSource([path])

@@ -77,12 +77,13 @@ def test_encoding(text: Path, options: list[str]) -> None:
     done = bench("tokenizer_encoding", text, "--vocab-size", 500, "--repeat", 1, *options)
     assert done.returncode == 0, done.stderr
     assert "WRONG" not in done.stdout
-    found = {row[0].split()[0]: row[1] for row in rows(done.stdout)}
-    assert list(found) == ["byteloom", "gigatoken", "ffbpe", "tiktoken", "tokenizers"]
-    done_it = [name for name, said in found.items() if said != "not installed"]
-    assert "byteloom" in done_it
-    assert done.stdout.count("ids are") == len(done_it) - 1
-    assert all(found[name].replace(".", "").isdigit() for name in done_it)
+    said = {row[0].split()[0]: row[1] for row in rows(done.stdout)}
+    assert list(said) == ["byteloom", "gigatoken", "ffbpe", "tiktoken", "tokenizers"]
+    failed = {name for name, what in said.items() if not what.replace(".", "").isdigit()}
+    # It reads only certain spellings of patterns in a tokenizer.json.
+    assert all(said[name] == "not installed" or name == "gigatoken" for name in failed)
+    assert "gigatoken" not in failed or "cl100k" in options or said["gigatoken"] == "not installed"
+    assert done.stdout.count("ids are") == len(said) - len(failed) - 1
 
 
 @pytest.mark.parametrize("name", ["tokenizer_documents", "tokenizer_decoding"])
