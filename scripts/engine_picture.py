@@ -1,4 +1,4 @@
-"""Draws docs/engine.svg, the way of the bytes through the engine: python scripts/engine_picture.py."""
+"""Draws docs/engine.svg, the way of the bytes through the engine; takes no arguments."""
 
 from __future__ import annotations
 
@@ -42,21 +42,25 @@ class Drawing:
         self.shapes: list[str] = []
 
     def box(
-        self, x: float, y: float, width: float, height: float, *, kind: str = "box", round_: int = 4
+        self, x: float, y: float, width: float, height: float, *, kind: str = "box", corner: int = 4
     ) -> None:
-        place = f'x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="{round_}"'
+        """A rectangle."""
+        place = f'x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="{corner}"'
         self.shapes.append(f'<rect class="{kind}" {place}/>')
 
     def text(self, x: float, y: float, words: str, kind: str = "") -> None:
+        """A line of text; `y` is its baseline."""
         what = f' class="{kind}"' if kind else ""
         shown = escape(words, quote=False)
         self.shapes.append(f'<text{what} x="{x:g}" y="{y:g}" xml:space="preserve">{shown}</text>')
 
     def lines(self, x: float, y: float, words: Iterable[str], kind: str = "note") -> None:
+        """Lines of text below each other."""
         for row, line in enumerate(words):
             self.text(x, y + 17 * row, line, kind)
 
     def arrow(self, *points: tuple[float, float]) -> None:
+        """An arrow through points."""
         path = " L ".join(f"{x:g} {y:g}" for x, y in points)
         self.shapes.append(f'<path class="arrow" d="M {path}"/>')
 
@@ -64,14 +68,16 @@ class Drawing:
         """A row of cells; what begins with `=` stands out."""
         for at, content in enumerate(contents):
             kind = "soft" if content.startswith("=") else "box"
-            self.box(x + at * width, y, width, 24, kind=kind, round_=0)
+            self.box(x + at * width, y, width, 24, kind=kind, corner=0)
             self.text(x + (at + 0.5) * width, y + 16, content.removeprefix("="), "byte")
 
     def lane(self, y: float, height: float, title: str) -> None:
-        self.box(12, y, WIDTH - 24, height, kind="lane", round_=8)
+        """A job, over the whole width."""
+        self.box(12, y, WIDTH - 24, height, kind="lane", corner=8)
         self.text(28, y + 25, title, "title")
 
     def svg(self) -> str:
+        """The picture."""
         tip = (
             '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
             'orient="auto"><path class="tip" d="M 0 0 L 8 4 L 0 8 z"/></marker>'
@@ -80,7 +86,9 @@ class Drawing:
         title = "<title>The way of the bytes through the engine</title>"
         page = f'<rect class="page" width="{WIDTH}" height="{HEIGHT}" rx="10"/>'
         style = f"<style>\n{STYLE}\n</style>"
-        return "\n".join([head, title, style, f"<defs>{tip}</defs>", page, *self.shapes, "</svg>\n"])
+        return "\n".join(
+            [head, title, style, f"<defs>{tip}</defs>", page, *self.shapes, "</svg>\n"]
+        )
 
 
 def starts_of(text: str) -> set[int]:
@@ -94,7 +102,9 @@ def starts_of(text: str) -> set[int]:
 
 def scan(drawing: Drawing, y: float) -> None:
     """Bytes, their masks, and the starts that follow from them."""
-    drawing.lane(y, 226, "Split: 64 bytes at a time into a mask per class, masks into starts by shifts")
+    drawing.lane(
+        y, 226, "Split: 64 bytes at a time into a mask per class, masks into starts by shifts"
+    )
     left = 120
     rows = {
         "letter": str.isalpha,
@@ -111,17 +121,21 @@ def scan(drawing: Drawing, y: float) -> None:
         drawing.text(28, y + 76 + 20 * row, name, "mono")
         for at, character in enumerate(TEXT):
             kind = "set" if is_of(character) else "bit"
-            drawing.box(left + at * CELL + 2, y + 65 + 20 * row, CELL - 4, 13, kind=kind, round_=2)
+            drawing.box(left + at * CELL + 2, y + 65 + 20 * row, CELL - 4, 13, kind=kind, corner=2)
     drawing.text(28, y + 186, "starts", "mono")
     for at in range(len(TEXT)):
         kind = "start" if at in starts else "bit"
-        drawing.box(left + at * CELL + 2, y + 175, CELL - 4, 13, kind=kind, round_=2)
-    drawing.lines(28, y + 211, ["one bit per byte; the last bit of a block is carried into the next"])
+        drawing.box(left + at * CELL + 2, y + 175, CELL - 4, 13, kind=kind, corner=2)
+    drawing.lines(
+        28, y + 211, ["one bit per byte; the last bit of a block is carried into the next"]
+    )
     x = left + len(TEXT) * CELL + 36
     drawing.arrow((x - 28, y + 100), (x - 4, y + 100))
     drawing.lines(x, y + 60, ["ends, up to 1,024 in a batch;", "then keys of 16 bytes:"])
     drawing.cells(x, y + 90, ["=␣", "=h", "=a", "=t", "=s", "0", "0", "…", "5"], 22)
-    drawing.lines(x, y + 132, ["15 bytes and the length: two words,", "compared and hashed at once"])
+    drawing.lines(
+        x, y + 132, ["15 bytes and the length: two words,", "compared and hashed at once"]
+    )
 
 
 def count(drawing: Drawing, y: float) -> None:
@@ -148,7 +162,9 @@ def train(drawing: Drawing, y: float) -> None:
     drawing.text(28, y + 58, "before", "mono")
     drawing.cells(112, y + 42, ["▪", "␣", "=h", "=a", "t", "s", "▪", "␣", "c", "a", "t", "▪", "…"])
     drawing.text(28, y + 98, "h a → ha", "mono")
-    drawing.cells(112, y + 82, ["▪", "␣", "=ha", "=ha", "t", "s", "▪", "␣", "c", "a", "t", "▪", "…"])
+    drawing.cells(
+        112, y + 82, ["▪", "␣", "=ha", "=ha", "t", "s", "▪", "␣", "c", "a", "t", "▪", "…"]
+    )
     drawing.text(28, y + 138, "ha t → hat", "mono")
     # The middle cell keeps what it held: nobody looks there.
     drawing.cells(
@@ -166,7 +182,10 @@ def train(drawing: Drawing, y: float) -> None:
     drawing.lines(
         528,
         y + 103,
-        ["left of hat:   ␣ 7 ×      right of hat:  s 5 ×, e 2 ×", "notes by neighbour: sums by id,"],
+        [
+            "left of hat:   ␣ 7 ×      right of hat:  s 5 ×, e 2 ×",
+            "notes by neighbour: sums by id,",
+        ],
         "mono",
     )
     drawing.text(528, y + 137, "one look into the pairs for each", "mono")
@@ -193,7 +212,11 @@ def encode(drawing: Drawing, y: float) -> None:
     drawing.box(242, y + 42, 152, 36, kind="soft")
     drawing.text(252, y + 65, "key · 7 ids · len", "mono")
     drawing.text(404, y + 65, "key · 7 ids · len", "mono")
-    drawing.lines(242, y + 96, ["two slots in a cache line: who loses the", "first gets the second, and may come back"])
+    drawing.lines(
+        242,
+        y + 96,
+        ["two slots in a cache line: who loses the", "first gets the second, and may come back"],
+    )
     drawing.arrow((552, y + 60), (690, y + 60))
     drawing.text(600, y + 52, "hit", "note")
     drawing.box(696, y + 42, 236, 36)
