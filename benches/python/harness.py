@@ -19,14 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from byteloom.data.sources import write_stdlib
 
-END_OF_TEXT = "<|endoftext|>"
 OURS = "byteloom"
 GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
@@ -187,34 +186,6 @@ def timed(work: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
     }
 
 
-def read(path: Path) -> str:
-    """The text as the peers need it, every character as it is in the file."""
-    return path.read_bytes().decode()
-
-
-def documents(text: str, *, keep_end: bool) -> list[str]:
-    """The text in pieces that a library can share out to threads; no pretoken crosses a cut.
-
-    Args:
-        text: documents, ended by the special token.
-        keep_end: whether the special token stays at a document's end, or is left out.
-    """
-    parts = text.split(END_OF_TEXT)
-    if keep_end:
-        parts = [part + END_OF_TEXT for part in parts[:-1]] + parts[-1:]
-    return [piece for part in parts if part for piece in _cut(part, 1 << 20)]
-
-
-def _cut(document: str, size: int) -> Iterator[str]:
-    """Cuts what is longer before a space between two words: exact for GPT-2's pattern."""
-    safe = re.compile(r"(?<=[A-Za-z0-9])(?= [A-Za-z])")
-    start = 0
-    while len(document) - start > size and (found := safe.search(document, start + size)):
-        yield document[start : found.start()]
-        start = found.start()
-    yield document[start:]
-
-
 def run_worker(args: argparse.Namespace, contestants: Sequence[Contestant]) -> None:
     """The worker's whole life: pin, work, report."""
     if hasattr(os, "sched_setaffinity"):
@@ -289,13 +260,6 @@ def race(
             except RuntimeError as error:
                 result.failure = str(error)
     return results
-
-
-def without_end(text: str, megabytes: float) -> list[str]:
-    """Documents from all over the text, of about so many megabytes together."""
-    parts = [part for part in text.split(END_OF_TEXT) if part]
-    share = max(1, round(len(text.encode(errors="replace")) / 1e6 / megabytes))
-    return parts[::share]
 
 
 def scratch() -> tempfile.TemporaryDirectory[str]:

@@ -76,11 +76,17 @@ def row(race: Race) -> list[str]:
         race.job,
         race.text,
         _figures(ours, race.size),
-        f"{best.name}: {_figures(best, race.size)}" if best else "none",
+        f"{best.name}: {_figures(best, race.size)}" if best else _why(others),
         f"{best.seconds / ours.seconds:.2f}" if best else "",
         f"{ours.peak / 1e6:,.0f}",
         f"{best.peak / 1e6:,.0f}" if best else "",
     ]
+
+
+def _why(failed: Sequence[Result]) -> str:
+    """Why no peer did the job."""
+    reasons = sorted({one.failure[:40] for one in failed})
+    return f"none: {'; '.join(reasons)}" if reasons else "none"
 
 
 def _figures(result: Result, size: int) -> str:

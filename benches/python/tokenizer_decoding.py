@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import END_OF_TEXT, OURS, Contestant, Race, parser_for, race, read, timed, without_end
+from corpus import read, sample
+from harness import (
+    OURS,
+    Contestant,
+    Race,
+    parser_for,
+    race,
+    timed,
+)
 from report import run
 from tokenizer_documents import add_limit
 from tokenizer_encoding import add_options, ffbpe_encoder, prepare
@@ -25,13 +33,13 @@ def measure(
     args: argparse.Namespace, decode: Callable[[Any], str | bytes], form: Callable[[Any], Any]
 ) -> dict[str, Any]:
     """Times a decoder, and compares what it gives with the text."""
-    text = END_OF_TEXT.join(without_end(read(args.text), args.megabytes))
+    text = read(args.text)
     ids = form(bl.Tokenizer.load(args.tokenizer).encode_array(text))
     found = decode(ids)
     equal = found == (text.encode() if isinstance(found, bytes) else text)
     del found
     _, figures = timed(lambda: decode(ids))
-    return figures | {"equal": equal, "bytes": len(text.encode()), "tokens": len(ids)}
+    return figures | {"equal": equal, "tokens": len(ids)}
 
 
 def wide(ids: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -79,10 +87,11 @@ CONTESTANTS = (
 
 def compete(args: argparse.Namespace, folder: Path) -> list[Race]:
     """The race, and whether everyone gave the text."""
-    tokenizer = prepare(args, folder)
-    extra = ["--tokenizer", str(tokenizer), "--megabytes", str(args.megabytes)]
-    results = race(Path(__file__).resolve(), args, CONTESTANTS, folder, *extra)
-    size = results[0].runs[0]["bytes"] if results[0].runs else 0
+    tokenizer, job = prepare(args, folder), sample(args, folder)
+    results = race(
+        Path(__file__).resolve(), job, CONTESTANTS, folder, "--tokenizer", str(tokenizer)
+    )
+    size = job.text.stat().st_size
     done = Race("decode to bytes", args.text.name, size, 1, results)
     for result in results:
         if result.runs and all(run["equal"] for run in result.runs):

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import OURS, Contestant, Race, parser_for, race, read, timed, without_end
+from corpus import END_OF_TEXT, read, sample
+from harness import (
+    OURS,
+    Contestant,
+    Race,
+    parser_for,
+    race,
+    timed,
+)
 from report import run
 from tokenizer_encoding import Ids, add_options, compare, ffbpe_encoder, prepare
 
@@ -27,7 +35,7 @@ Encode = Callable[[str], Sequence[int] | Ids]
 
 def measure(args: argparse.Namespace, encode: Encode) -> dict[str, Any]:
     """Goes over the documents twice, and times the second time."""
-    texts = without_end(read(args.text), args.megabytes)
+    texts = read(args.text).split(END_OF_TEXT)
     ids = [np.asarray(encode(text), np.uint32) for text in texts]
     np.save(args.folder / f"{args.worker}.npy", np.concatenate(ids))
     tokens = sum(map(len, ids))
@@ -38,8 +46,7 @@ def measure(args: argparse.Namespace, encode: Encode) -> dict[str, Any]:
             encode(text)
 
     _, figures = timed(again)
-    size = sum(len(text.encode()) for text in texts)
-    return figures | {"tokens": tokens, "documents": len(texts), "bytes": size}
+    return figures | {"tokens": tokens, "documents": len(texts)}
 
 
 def byteloom(args: argparse.Namespace) -> dict[str, Any]:
@@ -88,16 +95,17 @@ CONTESTANTS = (
 
 def compete(args: argparse.Namespace, folder: Path) -> list[Race]:
     """A race for lists and one for arrays."""
-    tokenizer = prepare(args, folder)
+    tokenizer, job = prepare(args, folder), sample(args, folder)
+    size = job.text.stat().st_size
     races = []
     for task in (LIST, ARRAY):
-        extra = ["--tokenizer", str(tokenizer), "--megabytes", str(args.megabytes), "--task", task]
-        results = race(Path(__file__).resolve(), args, CONTESTANTS, folder, *extra)
+        extra = ["--tokenizer", str(tokenizer), "--task", task]
+        results = race(Path(__file__).resolve(), job, CONTESTANTS, folder, *extra)
         notes, equal = compare(folder, results)
-        first = results[0].runs[0] if results[0].runs else {"bytes": 0, "documents": 0}
-        notes.insert(0, f"{first['documents']:,} documents")
-        job = f"encode one document at a time to {task}, warm"
-        races.append(Race(job, args.text.name, first["bytes"], 1, results, notes, equal))
+        if results[0].runs:
+            notes.insert(0, f"{results[0].runs[0]['documents']:,} documents")
+        name = f"encode one document at a time to {task}, warm"
+        races.append(Race(name, args.text.name, size, 1, results, notes, equal))
     return races
 
 

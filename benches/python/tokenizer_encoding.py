@@ -19,17 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from corpus import END_OF_TEXT, documents, read
 from harness import (
-    END_OF_TEXT,
     GPT2_PATTERN,
     OURS,
     Contestant,
     Race,
     Result,
-    documents,
     parser_for,
     race,
-    read,
     threads_in_words,
     timed,
 )

@@ -17,7 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import tokenizer_training
-from harness import END_OF_TEXT, Race, parser_for
+from corpus import END_OF_TEXT
+from harness import (
+    Race,
+    parser_for,
+)
 from report import run
 from tokenizer_training import CONTESTANTS
 

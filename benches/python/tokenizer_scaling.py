@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from corpus import END_OF_TEXT
 from harness import (
-    END_OF_TEXT,
     OURS,
     Contestant,
     Race,

@@ -14,16 +14,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from corpus import END_OF_TEXT, documents, read
 from harness import (
-    END_OF_TEXT,
     GPT2_PATTERN,
     OURS,
     Contestant,
     Race,
-    documents,
     parser_for,
     race,
-    read,
     start_worker,
     threads_in_words,
     timed,
