@@ -1,61 +1,64 @@
-//! Files -> pieces that are counted or encoded on their own, in bounded memory.
+//! Inputs -> pieces that are counted or encoded on their own, in bounded memory.
 //!
-//! A piece ends where no pretoken and no special token can cross ([`Pretokenizer::last_cut`]), so the
-//! pieces of a file give the very pretokens of the whole. Whoever works takes the next piece: reading
-//! is one worker at a time, which a copy from the page cache bears, and what happens to the piece
-//! afterwards is all at once.
+//! A piece ends where a document does, or where no pretoken and no special token can cross
+//! ([`Pretokenizer::last_cut`]), so the pieces of an input give the very pretokens of its documents.
+//! Whoever works takes the next piece: reading is one worker at a time, which a copy from the page
+//! cache bears, and what happens to the piece afterwards is all at once.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use crate::monitor::Stop;
+use crate::piece::Piece;
 use crate::pretokenize::Pretokenizer;
+use crate::source::{Source, Stream};
 use crate::special::SpecialTokens;
 use crate::{Error, Result};
 
 /// Bytes read at a time: large against the cost of a piece, small against memory.
 pub const DEFAULT_PIECE_SIZE: usize = 1 << 20;
 
-/// The pieces of several files, one after the other, for any number of workers.
+/// The pieces of several inputs, one after the other, for any number of workers.
 #[derive(Debug)]
 pub struct Pieces {
     pretokenizer: Pretokenizer,
     special: SpecialTokens,
+    column: String,
     piece_size: usize,
-    total_bytes: u64,
+    total_bytes: Option<u64>,
+    stop: Stop,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    waiting: VecDeque<PathBuf>,
+    waiting: VecDeque<Source>,
     current: Option<Input>,
     next_index: usize,
 }
 
-/// A file that is being read.
+/// An input that is being read.
+#[derive(Debug)]
 struct Input {
-    path: PathBuf,
-    /// A seam: anything that gives bytes in order can stand here.
-    reader: Box<dyn Read + Send>,
-    /// Bytes that a regular file must still give; it was that long when it was opened.
-    promised: u64,
+    stream: Stream,
     /// What was read beyond the end of the last piece.
     carry: Vec<u8>,
 }
 
 impl Pieces {
-    /// Prepares to read `inputs` in order. They are looked at, but not read, now.
+    /// Prepares to read `inputs` in order. They are looked at, but not read, now. `column` names the
+    /// text in formats of records; `stop` ends the waiting for a pipe.
     ///
     /// # Errors
-    /// No inputs, or one that is missing, unreadable, or a folder.
+    /// No inputs; one that is missing, unreadable, or a folder; standard input more than once.
     pub fn open(
         inputs: &[PathBuf],
+        column: &str,
         pretokenizer: &Pretokenizer,
         special: &SpecialTokens,
         piece_size: usize,
+        stop: Stop,
     ) -> Result<Self> {
         if inputs.is_empty() {
             return Err(Error::invalid("no input files"));
@@ -63,115 +66,88 @@ impl Pieces {
         if piece_size == 0 {
             return Err(Error::invalid("the piece size is 0; it must be at least 1 byte"));
         }
-        let mut total_bytes = 0;
-        for path in inputs {
-            let metadata = path.metadata().map_err(|e| Error::io(path, "cannot read", &e))?;
-            if metadata.is_dir() {
-                let error = std::io::Error::from(std::io::ErrorKind::IsADirectory);
-                return Err(Error::io(path, "cannot read", &error));
-            }
-            total_bytes += metadata.len();
+        let sources: VecDeque<Source> =
+            inputs.iter().map(|path| Source::new(path)).collect::<Result<_>>()?;
+        if sources.iter().filter(|source| source.is_stdin()).count() > 1 {
+            return Err(Error::invalid("standard input, -, is given twice; it can be read once"));
         }
         Ok(Self {
             pretokenizer: pretokenizer.clone(),
             special: special.clone(),
+            column: column.to_owned(),
             piece_size,
-            total_bytes,
-            state: Mutex::new(State {
-                waiting: inputs.iter().cloned().collect(),
-                current: None,
-                next_index: 0,
-            }),
+            total_bytes: sources.iter().map(Source::size).sum(),
+            stop,
+            state: Mutex::new(State { waiting: sources, current: None, next_index: 0 }),
         })
     }
 
-    /// The size of all inputs, as far as it is known beforehand.
+    /// The size of all files, packed as they are; `None` where one of the inputs has none.
     #[must_use]
-    pub fn total_bytes(&self) -> u64 {
+    pub fn total_bytes(&self) -> Option<u64> {
         self.total_bytes
     }
 
-    /// Puts the next piece into `buffer` and returns its index, 0, 1, 2 ... in the order of the text;
+    /// Puts the next piece into `piece` and returns its index, 0, 1, 2 ... in the order of the text;
     /// `None` when there are no more.
     ///
     /// # Errors
-    /// A file cannot be opened or read, or has become shorter since it was opened.
-    pub fn next(&self, buffer: &mut Vec<u8>) -> Result<Option<usize>> {
+    /// An input cannot be opened or read, is damaged, or has become shorter since it was opened.
+    /// There are no more pieces after an error.
+    pub fn next(&self, piece: &mut Piece) -> Result<Option<usize>> {
         // A worker that panicked while it held the lock left a state that is still in order.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = self.advance(&mut state, piece);
+        if next.is_err() {
+            state.waiting.clear();
+            state.current = None;
+        }
+        next
+    }
+
+    fn advance(&self, state: &mut State, piece: &mut Piece) -> Result<Option<usize>> {
         loop {
             let Some(input) = &mut state.current else {
-                let Some(path) = state.waiting.pop_front() else { return Ok(None) };
-                state.current = Some(Input::open(path)?);
+                let Some(source) = state.waiting.pop_front() else { return Ok(None) };
+                let stream = source.open(&self.column, &self.stop)?;
+                state.current = Some(Input { stream, carry: Vec::new() });
                 continue;
             };
-            let more = self.fill(input, buffer)?;
+            let more = self.fill(input, piece)?;
             if !more {
                 state.current = None;
             }
-            if !buffer.is_empty() {
+            if !piece.is_empty() {
                 state.next_index += 1;
                 return Ok(Some(state.next_index - 1));
             }
         }
     }
 
-    /// Puts the next piece of one input into `buffer`; `false` if it was the last.
-    fn fill(&self, input: &mut Input, buffer: &mut Vec<u8>) -> Result<bool> {
-        buffer.clear();
-        buffer.append(&mut input.carry);
+    /// Puts the next piece of one input into `piece`; `false` if it was the last.
+    fn fill(&self, input: &mut Input, piece: &mut Piece) -> Result<bool> {
+        piece.clear();
+        piece.bytes.append(&mut input.carry);
         let lookahead = self.pretokenizer.lookahead(&self.special);
         let mut size = self.piece_size;
         loop {
             let wanted = size.saturating_add(lookahead);
-            if !input.read_up_to(wanted, buffer)? {
+            if !input.stream.fill(wanted, piece)? {
                 return Ok(false);
             }
-            if let Some(cut) = self.pretokenizer.last_cut(buffer, size, &self.special) {
-                input.carry.extend_from_slice(&buffer[cut..]);
-                buffer.truncate(cut);
+            if let Some(cut) = self.last_cut(piece, size) {
+                input.carry.extend_from_slice(&piece.bytes[cut..]);
+                piece.bytes.truncate(cut);
                 return Ok(true);
             }
             // No place to cut: the piece has to grow, by ever more, so that looking stays linear.
             size = size.saturating_mul(2);
         }
     }
-}
 
-impl Input {
-    fn open(path: PathBuf) -> Result<Self> {
-        let file = File::open(&path).map_err(|e| Error::io(&path, "cannot read", &e))?;
-        let metadata = file.metadata().map_err(|e| Error::io(&path, "cannot read", &e))?;
-        let promised = if metadata.is_file() { metadata.len() } else { 0 };
-        Ok(Self { path, reader: Box::new(file), promised, carry: Vec::new() })
-    }
-
-    /// Reads until `buffer` holds `wanted` bytes; `false` if the file ended before.
-    fn read_up_to(&mut self, wanted: usize, buffer: &mut Vec<u8>) -> Result<bool> {
-        let missing = wanted.saturating_sub(buffer.len());
-        // A piece that grows, or an absurd size, takes memory as the file fills it.
-        buffer.reserve(missing.min(2 * DEFAULT_PIECE_SIZE));
-        let read = (&mut self.reader)
-            .take(missing as u64)
-            .read_to_end(buffer)
-            .map_err(|e| Error::io(&self.path, "cannot read", &e))?;
-        self.promised = self.promised.saturating_sub(read as u64);
-        if read < missing && self.promised > 0 {
-            return Err(shorter(&self.path, self.promised));
-        }
-        Ok(read == missing)
-    }
-}
-
-fn shorter(path: &Path, missing: u64) -> Error {
-    Error::invalid(format!(
-        "{} became shorter while it was read: {missing} bytes are missing",
-        path.display()
-    ))
-}
-
-impl std::fmt::Debug for Input {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Input").field("path", &self.path).finish_non_exhaustive()
+    /// Behind the last document that ends in a piece; within the only one, where that can be cut.
+    fn last_cut(&self, piece: &Piece, size: usize) -> Option<usize> {
+        let within = || self.pretokenizer.last_cut(&piece.bytes, size, &self.special);
+        piece.ends.last().copied().or_else(within)
     }
 }

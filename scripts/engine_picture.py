@@ -203,19 +203,21 @@ def train(drawing: Drawing, y: float) -> None:
 
 
 def encode(drawing: Drawing, y: float) -> None:
-    """The cache with its two slots a line, and what a miss costs."""
+    """The cache with its groups of slots, and what a miss costs."""
     drawing.lane(y, 190, "Encode: a cache of fixed size, and merging for what is not in it")
     drawing.cells(28, y + 48, ["key", "key", "key", "…"], 40)
     drawing.lines(28, y + 90, ["places asked for", "before the first look"])
     drawing.arrow((194, y + 60), (236, y + 60))
     drawing.box(242, y + 42, 304, 36)
-    drawing.box(242, y + 42, 152, 36, kind="soft")
+    drawing.box(242, y + 42, 145, 36, kind="soft")
     drawing.text(252, y + 65, "key · 7 ids · len", "mono")
-    drawing.text(404, y + 65, "key · 7 ids · len", "mono")
+    for other in range(3):
+        drawing.box(387 + 53 * other, y + 42, 53, 36)
+        drawing.text(400 + 53 * other, y + 65, "slot", "mono")
     drawing.lines(
         242,
         y + 96,
-        ["two slots in a cache line: who loses the", "first gets the second, and may come back"],
+        ["four slots a group: who loses its own", "moves to another, and may come back"],
     )
     drawing.arrow((552, y + 60), (690, y + 60))
     drawing.text(600, y + 52, "hit", "note")

@@ -4,9 +4,10 @@ Everything here works on bytes, releases the GIL while it computes, answers Ctrl
 of a second, and raises ``ValueError`` for wrong arguments and contents, ``OSError`` (with the
 path) for what the operating system refuses, and ``KeyboardInterrupt`` when stopped.
 
-``progress`` arguments are callables ``(done, total)`` in bytes or merges, called at most ten times
-a second from the calling thread; ``text`` arguments are ``str`` (encoded as UTF-8; lone surrogates
-become U+FFFD, as in tiktoken) or ``bytes`` (any, valid UTF-8 or not).
+``progress`` arguments are callables ``(done, total)`` in bytes of the files or merges, called at
+most ten times a second from the calling thread, with a total of 0 where it is unknown; ``text``
+arguments are ``str`` (encoded as UTF-8; lone surrogates become U+FFFD, as in tiktoken) or ``bytes``
+(any, valid UTF-8 or not).
 """
 
 from collections.abc import Callable, Sequence
@@ -52,14 +53,16 @@ class PretokenCounts:
         num_threads: int | None = None,
         piece_size: int | None = None,
         progress: Progress | None = None,
+        column: str | None = None,
     ) -> None:
-        """Adds the counts of files, each a text of its own, read in pieces of ``piece_size`` bytes.
+        """Adds the counts of inputs, read in pieces of ``piece_size`` bytes.
 
         Args:
-            inputs: paths of plain files.
+            inputs: paths of files; ``-`` is standard input. What is in a file, its name says.
             num_threads: worker threads; ``None`` takes every processor the process may use.
             piece_size: bytes read at a time; never changes the result, only speed and memory.
             progress: called with bytes done and bytes in all.
+            column: the key or column that holds the text; ``None`` is "text".
         """
 
     def count_texts(self, texts: Sequence[Text]) -> None:
@@ -212,8 +215,14 @@ class Tokenizer:
         num_threads: int | None = None,
         piece_size: int | None = None,
         progress: Progress | None = None,
+        column: str | None = None,
+        separator: str | None = None,
     ) -> tuple[int, int, str]:
-        """Files -> one token file (``.npy`` or raw ``.bin``); returns (tokens, bytes, dtype)."""
+        """Files -> one token file (``.npy`` or raw ``.bin``); returns (tokens, bytes, dtype).
+
+        Inputs and ``column`` are those of :meth:`PretokenCounts.count_files`; ``separator`` is a
+        special token that is put behind every document.
+        """
 
     def count_tokens(self, counts: PretokenCounts) -> int:
         """How many tokens the counted pretokens become."""

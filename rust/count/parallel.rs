@@ -5,31 +5,35 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{Counts, Key, SHARDS, Shard, Slot, long, shard_of};
 use crate::chunk::{DEFAULT_PIECE_SIZE, Pieces};
+use crate::piece::Piece;
 use crate::prefetch::prefetch;
 use crate::pretokenize::{MAX_BATCH, Pretokenizer};
+use crate::source::DEFAULT_COLUMN;
 use crate::special::{Segment, SpecialTokens};
 use crate::{Monitor, Result, threads};
 
-/// How files are counted; nothing here changes the counts.
+/// How files are counted; threads and pieces do not change the counts.
 #[derive(Clone, Debug)]
 pub struct CountOptions {
     /// Worker threads; `None` takes every processor that the process may use.
     pub num_threads: Option<usize>,
     /// Bytes read at a time.
     pub piece_size: usize,
+    /// The key or column of JSON lines and Parquet that holds the text.
+    pub column: String,
 }
 
 impl Default for CountOptions {
     fn default() -> Self {
-        Self { num_threads: None, piece_size: DEFAULT_PIECE_SIZE }
+        Self { num_threads: None, piece_size: DEFAULT_PIECE_SIZE, column: DEFAULT_COLUMN.into() }
     }
 }
 
-/// Counts the pretokens of files, each a text of its own, in memory that follows the number of
-/// distinct pretokens.
+/// Counts the pretokens of inputs, whose documents are texts of their own, in memory that follows the
+/// number of distinct pretokens. [`source`](crate::source) says what inputs can be.
 ///
 /// # Errors
-/// A file cannot be read, the pattern's engine gives up, or the monitor was cancelled.
+/// An input cannot be read, the pattern's engine gives up, or the monitor was cancelled.
 pub fn count_files(
     inputs: &[PathBuf],
     pretokenizer: &Pretokenizer,
@@ -38,15 +42,18 @@ pub fn count_files(
     monitor: &Monitor,
 ) -> Result<Counts> {
     let threads = threads::resolve(options.num_threads)?;
-    let pieces = Pieces::open(inputs, pretokenizer, special, options.piece_size)?;
-    monitor.start(pieces.total_bytes());
+    let (column, size) = (&options.column, options.piece_size);
+    let pieces = Pieces::open(inputs, column, pretokenizer, special, size, monitor.stop())?;
+    monitor.start(pieces.total_bytes().unwrap_or(0));
     let shards: Vec<Mutex<Shard>> = (0..SHARDS).map(|_| Mutex::default()).collect();
     threads::run(threads, |failed| {
         let mut counter = Counter::new(&shards);
-        let mut piece = Vec::new();
+        let mut piece = Piece::default();
         while !failed() && pieces.next(&mut piece)?.is_some() {
-            counter.count(&piece, pretokenizer, special, monitor)?;
-            monitor.advance(piece.len() as u64);
+            for part in piece.parts() {
+                counter.count(part.text, pretokenizer, special, monitor)?;
+            }
+            monitor.advance(piece.progress());
         }
         counter.finish();
         Ok(())

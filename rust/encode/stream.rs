@@ -10,10 +10,12 @@ use std::time::Duration;
 use super::{AllowedSpecial, Encoder, TokenId, Worker, room_for};
 use crate::atomic::{begin_writing_out, write_atomic};
 use crate::chunk::{DEFAULT_PIECE_SIZE, Pieces};
+use crate::piece::Piece;
+use crate::source::DEFAULT_COLUMN;
 use crate::{Error, Monitor, Result, threads};
 
 /// Slots of a worker's cache: 8 MiB with ids of two bytes.
-const FILE_CACHE: usize = 1 << 18;
+const SLOTS: usize = 1 << 18;
 
 /// Encoded pieces that may wait for an earlier one, per thread.
 const AHEAD: usize = 2;
@@ -33,7 +35,7 @@ pub enum Dtype {
     U32,
 }
 
-/// How files are encoded; threads and pieces do not change the ids.
+/// How inputs are encoded; threads and pieces do not change the ids.
 #[derive(Clone, Debug)]
 pub struct EncodeOptions {
     /// How ids are stored.
@@ -42,11 +44,22 @@ pub struct EncodeOptions {
     pub num_threads: Option<usize>,
     /// Bytes read at a time.
     pub piece_size: usize,
+    /// The key or column of JSON lines and Parquet that holds the text.
+    pub column: String,
+    /// A special token whose id is put behind every document: a record of JSON lines or Parquet, any
+    /// other input as a whole.
+    pub separator: Option<Vec<u8>>,
 }
 
 impl Default for EncodeOptions {
     fn default() -> Self {
-        Self { dtype: Dtype::Auto, num_threads: None, piece_size: DEFAULT_PIECE_SIZE }
+        Self {
+            dtype: Dtype::Auto,
+            num_threads: None,
+            piece_size: DEFAULT_PIECE_SIZE,
+            column: DEFAULT_COLUMN.into(),
+            separator: None,
+        }
     }
 }
 
@@ -71,11 +84,13 @@ enum Format {
 }
 
 impl Encoder {
-    /// Encodes files, in order, into one token file that appears when it is complete.
+    /// Encodes inputs, in order, into one token file that appears when it is complete.
+    /// [`source`](crate::source) says what inputs can be.
     ///
     /// # Errors
-    /// An ending other than `.npy` and `.bin`; two bytes asked of a vocabulary above 65,536; a file
-    /// that cannot be read or written; the monitor was cancelled.
+    /// An ending other than `.npy` and `.bin`; two bytes asked of a vocabulary above 65,536; a
+    /// separator that is no special token; a file that cannot be read or written; the monitor was
+    /// cancelled.
     pub fn encode_files(
         &self,
         inputs: &[PathBuf],
@@ -108,8 +123,12 @@ impl Encoder {
         monitor: &Monitor,
     ) -> Result<EncodeStats> {
         let threads = threads::resolve(options.num_threads)?;
-        let pieces = Pieces::open(inputs, self.pretokenizer(), &self.special, options.piece_size)?;
-        monitor.start(pieces.total_bytes());
+        let separator = options.separator.as_deref().map(|token| self.special_id(token));
+        let separator = separator.transpose()?;
+        let (column, size) = (&options.column, options.piece_size);
+        let (pretokenizer, special) = (self.pretokenizer(), &self.special);
+        let pieces = Pieces::open(inputs, column, pretokenizer, special, size, monitor.stop())?;
+        monitor.start(pieces.total_bytes().unwrap_or(0));
         let width = size_of::<T>();
         let mut totals = (0, 0);
         let mut failure = None;
@@ -117,7 +136,7 @@ impl Encoder {
             let begin = format.begin(file, width)?;
             let queue = OrderedWriter::new(file, threads * AHEAD);
             let bytes = threads::run(threads, |failed| {
-                self.encode_pieces::<T>(&pieces, &queue, output, monitor, failed)
+                self.encode_pieces::<T>(&pieces, separator, &queue, output, monitor, failed)
             });
             match bytes {
                 Ok(bytes) => totals = (queue.ids(), bytes.iter().sum()),
@@ -141,29 +160,37 @@ impl Encoder {
     fn encode_pieces<T: TokenId>(
         &self,
         pieces: &Pieces,
+        separator: Option<u32>,
         queue: &OrderedWriter<'_, T>,
         output: &Path,
         monitor: &Monitor,
         failed: &dyn Fn() -> bool,
     ) -> Result<u64> {
-        let mut worker = Worker::<T, FILE_CACHE>::new();
-        let mut piece = Vec::new();
+        let mut worker = Worker::<T, SLOTS>::new();
+        let mut piece = Piece::default();
         let mut bytes = 0;
         while !failed()
             && let Some(index) = pieces.next(&mut piece)?
         {
             let mut block = queue.spare();
             // Room that was used before is not cleared again.
-            if block.room.len() < room_for::<T>(&piece) {
-                block.room.resize(room_for::<T>(&piece), T::from_id(0));
+            if block.room.len() < room_for::<T>(piece.size()) {
+                block.room.resize(room_for::<T>(piece.size()), T::from_id(0));
             }
-            let room = &mut block.room;
-            block.len =
-                self.encode_with(&mut worker, &piece, &AllowedSpecial::All, monitor, room)?;
+            block.len = 0;
+            for part in piece.parts() {
+                let room = &mut block.room[block.len..];
+                let allowed = &AllowedSpecial::All;
+                block.len += self.encode_with(&mut worker, part.text, allowed, monitor, room)?;
+                if let Some(separator) = separator.filter(|_| part.ends) {
+                    block.room[block.len] = T::from_id(separator);
+                    block.len += 1;
+                }
+            }
             let stop = || failed() || monitor.check().is_err();
             queue.put(index, block, &stop).map_err(|e| Error::io(output, "cannot write", &e))?;
-            bytes += piece.len() as u64;
-            monitor.advance(piece.len() as u64);
+            bytes += piece.bytes().len() as u64;
+            monitor.advance(piece.progress());
         }
         monitor.check()?;
         Ok(bytes)

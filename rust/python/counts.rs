@@ -10,7 +10,6 @@ use pyo3::types::PyBytes;
 use super::convert::{Text, special_to_str};
 use super::tokenizer::Tokenizer;
 use super::watch::watch;
-use crate::chunk;
 use crate::count::{CountOptions, Counts, CountsFile, count_files, count_text};
 use crate::encode::Encoder;
 use crate::pretokenize::Pretokenizer;
@@ -46,7 +45,7 @@ impl PretokenCounts {
         })
     }
 
-    #[pyo3(signature = (inputs, num_threads = None, piece_size = None, progress = None))]
+    #[pyo3(signature = (inputs, num_threads = None, piece_size = None, progress = None, column = None))]
     fn count_files(
         &self,
         py: Python<'_>,
@@ -54,9 +53,14 @@ impl PretokenCounts {
         num_threads: Option<usize>,
         piece_size: Option<usize>,
         progress: Option<Bound<'_, PyAny>>,
+        column: Option<String>,
     ) -> PyResult<()> {
-        let piece_size = piece_size.unwrap_or(chunk::DEFAULT_PIECE_SIZE);
-        let options = CountOptions { num_threads, piece_size };
+        let default = CountOptions::default();
+        let options = CountOptions {
+            num_threads,
+            piece_size: piece_size.unwrap_or(default.piece_size),
+            column: column.unwrap_or(default.column),
+        };
         let fresh = watch(py, progress.as_ref(), |monitor| {
             count_files(&inputs, &self.pretokenizer, &self.special, &options, monitor)
         })?;

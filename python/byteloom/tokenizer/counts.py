@@ -60,23 +60,36 @@ class PretokenCounts:
         pattern: str = "gpt2",
         num_threads: int | None = None,
         progress: bool = False,
+        *,
+        column: str = "text",
     ) -> Self:
-        """Counts files in bounded memory, on all processors unless ``num_threads`` says otherwise.
+        r"""Counts inputs in bounded memory, on all processors unless ``num_threads`` is given.
 
         Args:
-            inputs: a path, a glob, or several of them; each file is a text of its own.
+            inputs: a path, a folder, a glob, ``-`` for standard input, or several of them: plain
+                text, ``.gz``, ``.zst``, ``.jsonl``, ``.parquet``, as the name says. Each file, or
+                record of the latter two, is a text of its own.
             special_tokens: as for the class.
             pattern: as for the class.
             num_threads: worker threads; never changes the result.
             progress: show a bar of the bytes read.
+            column: the key or column of ``.jsonl`` and ``.parquet`` that holds the text.
 
         Raises:
-            FileNotFoundError: no such file, or a glob without a match.
+            FileNotFoundError: no such file, a glob without a match, a folder without files.
+            ValueError: a damaged file, or a record without text; the message says where.
+
+        Example:
+            >>> import tempfile, pathlib
+            >>> path = pathlib.Path(tempfile.mkdtemp()) / "texts.jsonl"
+            >>> _ = path.write_text('{"id": 1, "body": "low"}\n{"id": 2, "body": "er"}\n')
+            >>> PretokenCounts.from_files(path, column="body").items()
+            [(b'er', 1), (b'low', 1)]
         """
         files = resolve_inputs(inputs)
         counts = cls(special_tokens, pattern)
         with progress_bar("counting", "B", show=progress) as update:
-            counts._core.count_files(files, num_threads, progress=update)
+            counts._core.count_files(files, num_threads, progress=update, column=column)
         return counts
 
     @classmethod
@@ -232,6 +245,8 @@ def train_bpe(
     tie_break: TieBreak = "bytes",
     num_threads: int | None = None,
     progress: bool = False,
+    *,
+    column: str = "text",
 ) -> Tokenizer:
     """Trains a tokenizer on files: :meth:`PretokenCounts.from_files`, then ``train``.
 
@@ -247,5 +262,7 @@ def train_bpe(
     _rust.PretokenCounts(list(special_tokens), pattern).train(
         vocab_size, list(special_tokens), tie_break
     )
-    counts = PretokenCounts.from_files(inputs, special_tokens, pattern, num_threads, progress)
+    counts = PretokenCounts.from_files(
+        inputs, special_tokens, pattern, num_threads, progress, column=column
+    )
     return counts.train(vocab_size, tie_break=tie_break, progress=progress)
