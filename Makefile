@@ -59,9 +59,8 @@ format: setup ## rewrite the sources as the formatters want them
 	ruff format .
 	ruff check --fix .
 
-bench: setup ## byteloom beside its peers on this machine
-	python benches/python/tokenizer_training.py
-	python benches/python/tokenizer_encoding.py
+bench: setup ## byteloom beside its peers on this machine: make bench TEXT='my.txt other.txt'
+	python benches/python/summary.py $(TEXT) $(if $(INVENTORY),--inventory $(INVENTORY))
 
 clean: ## remove what builds and demos made, except .venv
 	cargo clean

@@ -35,6 +35,13 @@ def pretokenize(text: Text, pattern: str, special_tokens: Sequence[str] = ()) ->
     The pieces, joined, are always the text: what a pattern does not match is kept.
     """
 
+def simd() -> str:
+    """How text is scanned: the best way of this processor, or what ``BYTELOOM_SIMD`` names.
+
+    One of ``scalar``, ``avx2``, ``avx512``, ``neon``. It matters to the GPT-2 pattern only. The
+    variable is looked at once, when text is first scanned or this is first asked.
+    """
+
 @final
 class PretokenCounts:
     """Distinct pretokens with 64-bit counts, and the pattern and special tokens that made them."""
