@@ -1,0 +1,49 @@
+//! `tokenizer.json`: any bytes, and good files with damage, are refused or read; what is read can be
+//! used, and comes back equal once it is written.
+
+#![no_main]
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+use byteloom::files::huggingface;
+use byteloom::pretokenize::Pretokenizer;
+use byteloom_fuzz::edits::{edit_bytes, edit_json};
+use byteloom_fuzz::splitting::preset;
+use byteloom_fuzz::vocabulary::{Tables, check_use};
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+
+#[derive(Debug)]
+struct Input(String);
+
+impl<'a> Arbitrary<'a> for Input {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        if u.arbitrary()? {
+            return Ok(Self(String::from_utf8_lossy(u.bytes(u.len())?).into_owned()));
+        }
+        let preset = preset(u.arbitrary()?);
+        let vocabulary = Tables::arbitrary(u)?.vocabulary();
+        let Ok(text) = huggingface::to_json(&vocabulary, &preset.pretokenizer) else {
+            return Err(arbitrary::Error::IncorrectFormat);
+        };
+        let mut document: Value = serde_json::from_str(&text).expect("what was written is JSON");
+        edit_json(&mut document, u)?;
+        let mut bytes = document.to_string().into_bytes();
+        if u.arbitrary::<u8>()? % 8 == 1 {
+            edit_bytes(&mut bytes, u)?;
+        }
+        Ok(Self(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+}
+
+fuzz_target!(|input: Input| {
+    let Ok(loaded) = huggingface::parse(&input.0, "fuzz.json") else { return };
+    let pattern = loaded.pattern.as_deref().expect("this format has a pattern");
+    let Ok(pretokenizer) = Pretokenizer::new(pattern) else { return };
+    check_use(&loaded.vocabulary, &pretokenizer);
+    let text =
+        huggingface::to_json(&loaded.vocabulary, &pretokenizer).expect("it was read from one");
+    let again = huggingface::parse(&text, "again.json").expect("it was written");
+    assert_eq!(again.vocabulary, loaded.vocabulary);
+    let again = Pretokenizer::new(again.pattern.as_deref().expect("as above")).expect("as above");
+    assert_eq!(again.pattern(), pretokenizer.pattern());
+});

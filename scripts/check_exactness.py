@@ -1,0 +1,466 @@
+"""Are splitting, counts, merges and ids exactly those of the peers, on every document of a text?
+
+For each TEXT (documents end with <|endoftext|>) and for a list of adversarial texts:
+
+- pretokens of every preset equal the `regex` module's, and so do their counts;
+- ids equal tiktoken's and Hugging Face tokenizers' with the same vocabulary, and decode to the text;
+- counts and ids of the file, in pieces of many sizes on 1 to 8 threads, equal those from memory;
+- with --train, merges equal Hugging Face's trainer's, under its rule for ties.
+
+Prints a table of what was compared, and exits with 1 if anything differed. The one exception:
+libraries know different versions of Unicode. A document that differs is compared once more with the
+code points whose class differs between the two libraries replaced by U+FFFD; if it is equal then, it
+is counted under "Unicode".
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import hashlib
+import itertools
+import mmap
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import regex
+import tiktoken
+import tokenizers
+import unicode_classes
+from adversarial_texts import END, OVERLAPPING
+from adversarial_texts import documents as adversarial_documents
+from tqdm import tqdm
+
+from byteloom import _rust
+
+#: Bytes read at a time, and threads: for the counts and ids of whole files.
+PIECES = ((None, 1), (1 << 20, 2), (262_147, 3), (65_537, 4), (16_381, 5), (4_099, 6), (1_021, 7), (257, 8))
+#: For the adversarial texts, a smaller file.
+SMALL_PIECES = (*PIECES, (64, 2), (17, 3), (8, 1), (1, 2))
+BATCH = 4 << 20  # bytes of documents that are compared together
+SHOWN = 5  # differences that are printed for each row of the table
+
+
+@dataclass
+class Row:
+    """What was compared with one peer."""
+
+    what: str
+    peer: str
+    documents: int = 0
+    bytes: int = 0
+    items: int = 0
+    """Pretokens, ids, merges or distinct pretokens."""
+    different: int = 0
+    unicode: int = 0
+    """Documents that differ only by code points whose class differs."""
+    gave_up: int = 0
+    """Documents that the peer refused."""
+
+
+@dataclass
+class Report:
+    """The table, and the code points that were excused."""
+
+    rows: dict[tuple[str, str], Row] = field(default_factory=dict)
+    excused: set[str] = field(default_factory=set)
+
+    def row(self, what: str, peer: str) -> Row:
+        """The row of a comparison, made when it is first asked for."""
+        return self.rows.setdefault((what, peer), Row(what, peer))
+
+    def differs(self, row: Row, message: str) -> None:
+        """Notes a difference, and prints the first few."""
+        row.different += 1
+        if row.different <= SHOWN:
+            tqdm.write(f"DIFFERENT {row.what} against {row.peer}: {message}", file=sys.stderr)
+
+    @property
+    def different(self) -> int:
+        """All differences."""
+        return sum(row.different for row in self.rows.values())
+
+    def table(self) -> str:
+        """The rows in Markdown, in columns that line up as plain text."""
+        header = ["compared", "against", "documents", "MB", "items", "different", "Unicode", "gave up"]
+        lines = [header] + [
+            [row.what, row.peer, f"{row.documents:,}", f"{row.bytes / 1e6:,.1f}", f"{row.items:,}"]
+            + [f"{n:,}" for n in (row.different, row.unicode, row.gave_up)]
+            for row in self.rows.values()
+        ]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        rule = ["-" * width for width in widths[:2]] + ["-" * (width - 1) + ":" for width in widths[2:]]
+
+        def line(cells: Sequence[str]) -> str:
+            left = [cell.ljust(width) for cell, width in zip(cells[:2], widths, strict=False)]
+            right = [cell.rjust(width) for cell, width in zip(cells[2:], widths[2:], strict=True)]
+            return f"| {' | '.join(left + right)} |"
+
+        return "\n".join(map(line, [lines[0], rule, *lines[1:]]))
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A file and its documents."""
+
+    name: str
+    path: Path
+    special_tokens: tuple[str, ...]
+    documents: Callable[[], Iterable[bytes]]
+    segments: Callable[[], Iterable[bytes]]
+    """Texts whose ids, one after the other, are those of the file."""
+    pieces: Sequence[tuple[int | None, int]] = PIECES
+
+
+def text_corpus(path: Path) -> Corpus:
+    """A text whose documents end with <|endoftext|>; only a document at a time is held in memory."""
+
+    def segments() -> Iterator[bytes]:
+        if not path.stat().st_size:
+            return
+        end = END.encode()
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as text:
+            start = 0
+            while (found := text.find(end, start)) >= 0:
+                yield text[start:found]
+                yield end
+                start = found + len(end)
+            yield text[start:]
+
+    def documents() -> Iterator[bytes]:
+        return itertools.islice(segments(), 0, None, 2)
+
+    return Corpus(path.name, path, (END,), documents, segments)
+
+
+def adversarial_corpus(folder: Path, run: int) -> Corpus:
+    """The built-in texts, and all of them joined as one more."""
+    texts = list(adversarial_documents(run=run))
+    joined = b"\n".join(texts)
+    path = folder / "adversarial.txt"
+    path.write_bytes(joined)
+    return Corpus(
+        "adversarial", path, OVERLAPPING, lambda: [*texts, joined], lambda: [joined], SMALL_PIECES
+    )
+
+
+def batches(documents: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Lists of documents of about BATCH bytes."""
+    batch: list[bytes] = []
+    size = 0
+    for document in documents:
+        batch.append(document)
+        size += len(document) + 64
+        if size >= BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+class Check:
+    """One corpus under one preset, in the same tokens and merges for all."""
+
+    def __init__(self, report: Report, corpus: Corpus, core: _rust.Tokenizer, preset: str) -> None:
+        self.report, self.corpus, self.preset = report, corpus, preset
+        special = list(dict.fromkeys([*core.special_tokens, *corpus.special_tokens]))
+        self.core = _rust.Tokenizer(list(core.vocab.items()), core.merges, special, preset)
+        self.special_ids = self.core.special_tokens
+        # The longest first: an alternation takes what stands first in it.
+        longest = sorted(special, key=len, reverse=True)
+        self.special = regex.compile("(" + "|".join(map(regex.escape, longest)) + ")")
+        self.pattern = regex.compile(self.core.pattern)
+        self.tiktoken = tiktoken.Encoding(
+            "check",
+            pat_str=self.core.pattern,
+            mergeable_ranks=dict(self.core.ranks()),
+            special_tokens=self.special_ids,
+        )
+        self.huggingface = tokenizers.Tokenizer.from_str(self.core.to_json())
+        self.counts: collections.Counter[str | bytes] = collections.Counter()
+
+    def run(self) -> None:
+        """All documents, then the file in pieces."""
+        size = self.corpus.path.stat().st_size
+        label = f"{self.corpus.name}, {self.preset}"
+        with tqdm(desc=label, total=size, unit="B", unit_scale=True) as progress:
+            for batch in batches(self.corpus.documents()):
+                texts = [decoded(data) for data in batch]
+                for data, text in zip(batch, texts, strict=True):
+                    pieces = self.check_splitting(data, text)
+                    self.check_ids(data, text, pieces)
+                self.check_huggingface([text for text in texts if text is not None])
+                progress.update(sum(map(len, batch)))
+        self.check_files()
+
+    def row(self, what: str, peer: str) -> Row:
+        return self.report.row(f"{self.corpus.name} · {self.preset} · {what}", peer)
+
+    # -- one document ------------------------------------------------------------------------------
+
+    def check_splitting(self, data: bytes, text: str | None) -> list[bytes]:
+        """Pretokens and special tokens against the `regex` module; returns ours."""
+        row = self.row("pretokens", "regex")
+        row.documents += 1
+        row.bytes += len(data)
+        try:
+            ours = _rust.pretokenize(data, self.preset, list(self.special_ids))
+        except ValueError as error:
+            self.report.differs(row, f"{shown(data)}: {error}")
+            return []
+        row.items += len(ours)
+        theirs = self.split(data.decode("utf-8", errors="replace") if text is None else text)
+        if text is None:
+            # Bytes that are no UTF-8 split as if they were U+FFFD, and are kept as they are.
+            readable = [piece.decode("utf-8", errors="replace") for piece in ours]
+            equal = readable == theirs and b"".join(ours) == data
+            self.counts.update(ours)
+        else:
+            # Joined by what is in no valid text, lists are compared at the speed of bytes.
+            joined = "\udcff".join(theirs).encode("utf-8", errors="surrogateescape")
+            equal = b"\xff".join(ours) == joined
+            self.counts.update(theirs)
+        if not equal and not self.excused(row, text, "regex", self.splits_alike):
+            place, left, right = first_difference(ours, [piece.encode() for piece in theirs])
+            self.report.differs(row, f"pretoken {place} of {shown(data)}: {left!r}, there {right!r}")
+        return ours
+
+    def split(self, text: str) -> list[str]:
+        """The parts of a text by the `regex` module."""
+        pieces: list[str] = []
+        for index, part in enumerate(self.special.split(text)):
+            pieces += [part] if index % 2 else self.pattern.findall(part)
+        return pieces
+
+    def splits_alike(self, text: str) -> bool:
+        ours = _rust.pretokenize(text, self.preset, list(self.special_ids))
+        return [piece.decode() for piece in ours] == self.split(text)
+
+    def check_ids(self, data: bytes, text: str | None, pieces: list[bytes]) -> None:
+        """Ids against tiktoken's, and back to the text."""
+        row = self.row("ids", "tiktoken")
+        row.documents += 1
+        row.bytes += len(data)
+        try:
+            ours = self.core.encode_array(data)
+        except ValueError as error:
+            self.report.differs(row, f"{shown(data)}: {error}")
+            return
+        row.items += len(ours)
+        if self.core.decode_bytes(ours) != data:
+            self.report.differs(self.row("decoding", "the text"), shown(data))
+        try:
+            theirs = self.tiktoken_ids(text, pieces)
+        except ValueError:
+            row.gave_up += 1
+            return
+        if ours.tolist() != theirs:
+            place, left, right = first_difference(ours.tolist(), theirs)
+            self.report.differs(row, f"id {place} of {shown(data)}: {left}, there {right}")
+
+    def tiktoken_ids(self, text: str | None, pieces: list[bytes]) -> list[int]:
+        """tiktoken's ids. Of overlapping special tokens it takes any, so they are split off before.
+
+        It has no way to encode a text that is no UTF-8; there it gets the pretokens, which were
+        compared with the `regex` module's, one by one.
+        """
+        ids: list[int] = []
+        if text is None:
+            for piece in pieces:
+                special = self.special_ids.get(piece.decode("utf-8", errors="replace"))
+                ids += self.tiktoken._encode_single_piece(piece) if special is None else [special]
+            return ids
+        for index, part in enumerate(self.special.split(text)):
+            ids += [self.special_ids[part]] if index % 2 else self.tiktoken.encode_ordinary(part)
+        return ids
+
+    def check_huggingface(self, texts: list[str]) -> None:
+        """Ids against those of Hugging Face tokenizers."""
+        row = self.row("ids", "tokenizers")
+        encodings = self.huggingface.encode_batch_fast(texts, add_special_tokens=False)
+        for text, encoding in zip(texts, encodings, strict=True):
+            row.documents += 1
+            row.bytes += len(text.encode())
+            row.items += len(encoding.ids)
+            ours = self.core.encode(text)
+            if ours != encoding.ids and not self.excused(row, text, "tokenizers", self.encodes_alike):
+                place, left, right = first_difference(ours, encoding.ids)
+                what = f"id {place} of {shown(text.encode())}: {left}, there {right}"
+                self.report.differs(row, what)
+
+    def encodes_alike(self, text: str) -> bool:
+        theirs = self.huggingface.encode(text, add_special_tokens=False).ids
+        return bool(self.core.encode(text) == theirs)
+
+    def excused(
+        self, row: Row, text: str | None, peer: str, alike: Callable[[str], bool]
+    ) -> bool:
+        """Whether a difference goes away without the code points whose class differs."""
+        changed = CLASSES_DIFFER[peer]()
+        found = changed.intersection(text or "")
+        if not text or not found or not alike(text.translate(dict.fromkeys(map(ord, found), 0xFFFD))):
+            return False
+        row.unicode += 1
+        self.report.excused |= found
+        return True
+
+    # -- the whole file ----------------------------------------------------------------------------
+
+    def check_files(self) -> None:
+        """Counts and ids of the file, in pieces and on threads, against those from memory."""
+        special = list(self.special_ids)
+        size = self.corpus.path.stat().st_size
+        counts = _rust.PretokenCounts(special, self.preset)
+        ids = hashlib.sha256()
+        tokens = 0
+        for batch in batches(self.corpus.segments()):
+            counts.count_texts(batch)
+            for segment in batch:
+                encoded = self.core.encode_array(segment)
+                ids.update(encoded.astype("<u4").tobytes())
+                tokens += len(encoded)
+        expected = counts.items()
+        row = self.row("counts", "regex")
+        row.documents, row.bytes, row.items = 1, size, len(expected)
+        if self.corpus.special_tokens == (END,):
+            found = collections.Counter[bytes]()
+            for pretoken, count in self.counts.items():
+                found[pretoken.encode() if isinstance(pretoken, str) else pretoken] += count
+            for token in special:
+                del found[token.encode()]
+            unicode = self.row("pretokens", "regex").unicode
+            if sorted(found.items()) != expected and not unicode:
+                place, left, right = first_difference(expected, sorted(found.items()))
+                self.report.differs(row, f"entry {place}: {left}, there {right}")
+        else:
+            del self.report.rows[row.what, row.peer]  # these documents are not apart in the file
+        counted, encoded_row = self.row("counts in pieces", "memory"), self.row("ids in pieces", "memory")
+        settings = tqdm(self.corpus.pieces, desc=f"{self.corpus.name}, {self.preset}, in pieces")
+        with tempfile.TemporaryDirectory() as name:
+            output = Path(name) / "ids.bin"
+            for piece_size, threads in settings:
+                how = f"pieces of {piece_size or 'the default size'}, {threads} threads"
+                counts = _rust.PretokenCounts(special, self.preset)
+                counts.count_files([str(self.corpus.path)], threads, piece_size)
+                if counts.items() != expected:
+                    self.report.differs(counted, how)
+                self.core.encode_files(
+                    [str(self.corpus.path)], str(output), "uint32", threads, piece_size
+                )
+                with output.open("rb") as file:
+                    if hashlib.file_digest(file, "sha256").digest() != ids.digest():
+                        self.report.differs(encoded_row, how)
+                for row, items in ((counted, len(expected)), (encoded_row, tokens)):
+                    row.documents += 1
+                    row.bytes += size
+                    row.items += items
+
+
+def check_training(report: Report, corpora: Sequence[Corpus], vocab_size: int) -> None:
+    """Merges against Hugging Face's trainer, under its rule for ties, of all the texts together."""
+    counts = _rust.PretokenCounts([END], "gpt2")
+    counts.count_files([str(corpus.path) for corpus in corpora])
+    ours = counts.train(vocab_size, [END], "huggingface").merges
+    theirs = tokenizers.Tokenizer(tokenizers.models.BPE())
+    theirs.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[END],
+        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    row = report.row("merges", "tokenizers")
+    row.bytes = sum(corpus.path.stat().st_size for corpus in corpora)
+
+    def documents() -> Iterator[str]:
+        with tqdm(desc="training with tokenizers", total=row.bytes, unit="B", unit_scale=True) as bar:
+            for document in itertools.chain.from_iterable(corpus.documents() for corpus in corpora):
+                row.documents += 1
+                bar.update(len(document) + len(END))
+                yield document.decode("utf-8")
+
+    theirs.train_from_iterator(documents(), trainer)
+    merges = _rust.Tokenizer.from_json(theirs.to_str()).merges
+    row.items = len(ours)
+    if merges != ours:
+        place, left, right = first_difference(ours, merges)
+        report.differs(row, f"merge {place}: {left}, there {right}")
+
+
+#: For each peer, the code points that it and byteloom put into different classes.
+CLASSES_DIFFER: dict[str, Callable[[], frozenset[str]]] = {
+    "regex": unicode_classes.from_regex,
+    "tokenizers": unicode_classes.from_huggingface,
+}
+
+
+def decoded(data: bytes) -> str | None:
+    """The text, or `None` if it is no UTF-8."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def shown(data: bytes, most: int = 60) -> str:
+    """A document in few characters."""
+    return f"{data[:most]!r}{'...' if len(data) > most else ''} ({len(data):,} bytes)"
+
+
+def first_difference(left: Sequence[Any], right: Sequence[Any]) -> tuple[int, Any, Any]:
+    """Where two lists first differ, and what stands there."""
+    pairs = itertools.zip_longest(left, right, fillvalue="the end")
+    return next((i, a, b) for i, (a, b) in enumerate(pairs) if a != b)
+
+
+def vocabulary(args: argparse.Namespace, paths: Sequence[Path]) -> _rust.Tokenizer:
+    """The one to check with: given, or trained on the texts."""
+    if args.tokenizer:
+        return _rust.Tokenizer.load(str(args.tokenizer))
+    counts = _rust.PretokenCounts([END], "gpt2")
+    counts.count_files(list(map(str, paths)))
+    return counts.train(args.vocab_size, [END], "bytes")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("texts", nargs="*", type=Path, metavar="TEXT")
+    parser.add_argument("--tokenizer", type=Path, help="to encode with; by default, one is trained")
+    parser.add_argument("--vocab-size", type=int, default=32_000, help="of the one that is trained")
+    parser.add_argument("--presets", nargs="+", choices=_rust.PRESETS, default=_rust.PRESETS)
+    parser.add_argument("--train", action="store_true", help="compare merges too")
+    parser.add_argument("--no-adversarial", action="store_true", help="leave the built-in texts out")
+    parser.add_argument("--longest-run", type=int, default=1_000_000, help="of spaces, in those texts")
+    args = parser.parse_args(argv)
+    for path in args.texts:
+        if not path.is_file():
+            parser.error(f"{path}: no such file")
+    if args.no_adversarial and not args.texts:
+        parser.error("nothing to check: give a TEXT, or leave out --no-adversarial")
+    if args.train and not args.texts:
+        parser.error("--train needs a TEXT")
+    report = Report()
+    with tempfile.TemporaryDirectory() as name:
+        corpora = [text_corpus(path) for path in args.texts]
+        if args.train:
+            check_training(report, corpora, args.vocab_size)
+        if not args.no_adversarial:
+            corpora.append(adversarial_corpus(Path(name), args.longest_run))
+        core = vocabulary(args, args.texts or [corpora[-1].path])
+        for corpus, preset in itertools.product(corpora, args.presets):
+            Check(report, corpus, core, preset).run()
+    print(report.table())
+    print(f"\n{unicode_classes.summary(report.excused)}")
+    print(f"{report.different:,} differences" if report.different else "no differences")
+    return 1 if report.different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
