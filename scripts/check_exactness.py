@@ -3,14 +3,15 @@
 For each TEXT (documents end with <|endoftext|>) and for a list of adversarial texts:
 
 - pretokens of every preset equal the `regex` module's, and so do their counts;
-- ids equal tiktoken's and Hugging Face tokenizers' with the same vocabulary, and decode to the text;
+- ids equal tiktoken's and Hugging Face tokenizers' with the same vocabulary, and decode to the
+  text;
 - counts and ids of the file, in pieces of many sizes on 1 to 8 threads, equal those from memory;
 - with --train, merges equal Hugging Face's trainer's, under its rule for ties.
 
 Prints a table of what was compared, and exits with 1 if anything differed. The one exception:
-libraries know different versions of Unicode. A document that differs is compared once more with the
-code points whose class differs between the two libraries replaced by U+FFFD; if it is equal then, it
-is counted under "Unicode".
+libraries know different versions of Unicode. A document that differs is compared once more with
+U+FFFD in place of the code points whose class differs between the two libraries; if it is equal
+then, it is counted under "Unicode".
 """
 
 from __future__ import annotations
@@ -38,7 +39,16 @@ from tqdm import tqdm
 from byteloom import _rust
 
 #: Bytes read at a time, and threads: for the counts and ids of whole files.
-PIECES = ((None, 1), (1 << 20, 2), (262_147, 3), (65_537, 4), (16_381, 5), (4_099, 6), (1_021, 7), (257, 8))
+PIECES = (
+    (None, 1),
+    (1 << 20, 2),
+    (262_147, 3),
+    (65_537, 4),
+    (16_381, 5),
+    (4_099, 6),
+    (1_021, 7),
+    (257, 8),
+)
 #: For the adversarial texts, a smaller file.
 SMALL_PIECES = (*PIECES, (64, 2), (17, 3), (8, 1), (1, 2))
 BATCH = 4 << 20  # bytes of documents that are compared together
@@ -86,14 +96,25 @@ class Report:
 
     def table(self) -> str:
         """The rows in Markdown, in columns that line up as plain text."""
-        header = ["compared", "against", "documents", "MB", "items", "different", "Unicode", "gave up"]
+        header = [
+            "compared",
+            "against",
+            "documents",
+            "MB",
+            "items",
+            "different",
+            "Unicode",
+            "gave up",
+        ]
         lines = [header] + [
             [row.what, row.peer, f"{row.documents:,}", f"{row.bytes / 1e6:,.1f}", f"{row.items:,}"]
             + [f"{n:,}" for n in (row.different, row.unicode, row.gave_up)]
             for row in self.rows.values()
         ]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        rule = ["-" * width for width in widths[:2]] + ["-" * (width - 1) + ":" for width in widths[2:]]
+        rule = ["-" * width for width in widths[:2]] + [
+            "-" * (width - 1) + ":" for width in widths[2:]
+        ]
 
         def line(cells: Sequence[str]) -> str:
             left = [cell.ljust(width) for cell, width in zip(cells[:2], widths, strict=False)]
@@ -117,7 +138,7 @@ class Corpus:
 
 
 def text_corpus(path: Path) -> Corpus:
-    """A text whose documents end with <|endoftext|>; only a document at a time is held in memory."""
+    """A text whose documents end with <|endoftext|>, read document by document."""
 
     def segments() -> Iterator[bytes]:
         if not path.stat().st_size:
@@ -198,6 +219,7 @@ class Check:
         self.check_files()
 
     def row(self, what: str, peer: str) -> Row:
+        """The row of the table for a comparison of this corpus under this preset."""
         return self.report.row(f"{self.corpus.name} · {self.preset} · {what}", peer)
 
     # -- one document ------------------------------------------------------------------------------
@@ -208,37 +230,36 @@ class Check:
         row.documents += 1
         row.bytes += len(data)
         try:
-            ours = _rust.pretokenize(data, self.preset, list(self.special_ids))
+            ours = self.ours(data)
         except ValueError as error:
             self.report.differs(row, f"{shown(data)}: {error}")
             return []
         row.items += len(ours)
-        theirs = self.split(data.decode("utf-8", errors="replace") if text is None else text)
-        if text is None:
-            # Bytes that are no UTF-8 split as if they were U+FFFD, and are kept as they are.
-            readable = [piece.decode("utf-8", errors="replace") for piece in ours]
-            equal = readable == theirs and b"".join(ours) == data
-            self.counts.update(ours)
-        else:
-            # Joined by what is in no valid text, lists are compared at the speed of bytes.
-            joined = "\udcff".join(theirs).encode("utf-8", errors="surrogateescape")
-            equal = b"\xff".join(ours) == joined
-            self.counts.update(theirs)
-        if not equal and not self.excused(row, text, "regex", self.splits_alike):
-            place, left, right = first_difference(ours, [piece.encode() for piece in theirs])
-            self.report.differs(row, f"pretoken {place} of {shown(data)}: {left!r}, there {right!r}")
+        theirs = self.split(replaced(data) if text is None else text)
+        self.counts.update(ours if text is None else theirs)
+        if not same_pieces(ours, theirs, data, text) and not self.excused(
+            row, data, "regex", self.splits_alike
+        ):
+            place, left, right = first_difference([replaced(piece) for piece in ours], theirs)
+            self.report.differs(
+                row, f"pretoken {place} of {shown(data)}: {left!r}, there {right!r}"
+            )
         return ours
+
+    def ours(self, data: bytes) -> list[bytes]:
+        """The parts of a text by the engine."""
+        return _rust.pretokenize(data, self.preset, list(self.special_ids))
 
     def split(self, text: str) -> list[str]:
         """The parts of a text by the `regex` module."""
         pieces: list[str] = []
         for index, part in enumerate(self.special.split(text)):
             pieces += [part] if index % 2 else self.pattern.findall(part)
-        return pieces
+        return [piece for piece in pieces if piece]
 
-    def splits_alike(self, text: str) -> bool:
-        ours = _rust.pretokenize(text, self.preset, list(self.special_ids))
-        return [piece.decode() for piece in ours] == self.split(text)
+    def splits_alike(self, data: bytes) -> bool:
+        """Whether the engine and the `regex` module split a text alike."""
+        return same_pieces(self.ours(data), self.split(replaced(data)), data, decoded(data))
 
     def check_ids(self, data: bytes, text: str | None, pieces: list[bytes]) -> None:
         """Ids against tiktoken's, and back to the text."""
@@ -263,7 +284,7 @@ class Check:
             self.report.differs(row, f"id {place} of {shown(data)}: {left}, there {right}")
 
     def tiktoken_ids(self, text: str | None, pieces: list[bytes]) -> list[int]:
-        """tiktoken's ids. Of overlapping special tokens it takes any, so they are split off before.
+        """The ids of tiktoken. Of overlapping special tokens it takes any: they are split off before.
 
         It has no way to encode a text that is no UTF-8; there it gets the pretokens, which were
         compared with the `regex` module's, one by one.
@@ -271,7 +292,7 @@ class Check:
         ids: list[int] = []
         if text is None:
             for piece in pieces:
-                special = self.special_ids.get(piece.decode("utf-8", errors="replace"))
+                special = self.special_ids.get(replaced(piece))
                 ids += self.tiktoken._encode_single_piece(piece) if special is None else [special]
             return ids
         for index, part in enumerate(self.special.split(text)):
@@ -287,22 +308,24 @@ class Check:
             row.bytes += len(text.encode())
             row.items += len(encoding.ids)
             ours = self.core.encode(text)
-            if ours != encoding.ids and not self.excused(row, text, "tokenizers", self.encodes_alike):
+            if ours != encoding.ids and not self.excused(
+                row, text.encode(), "tokenizers", self.encodes_alike
+            ):
                 place, left, right = first_difference(ours, encoding.ids)
                 what = f"id {place} of {shown(text.encode())}: {left}, there {right}"
                 self.report.differs(row, what)
 
-    def encodes_alike(self, text: str) -> bool:
-        theirs = self.huggingface.encode(text, add_special_tokens=False).ids
-        return bool(self.core.encode(text) == theirs)
+    def encodes_alike(self, data: bytes) -> bool:
+        """Whether the engine and Hugging Face tokenizers encode a text alike."""
+        theirs = self.huggingface.encode(data.decode(), add_special_tokens=False).ids
+        return bool(self.core.encode(data) == theirs)
 
-    def excused(
-        self, row: Row, text: str | None, peer: str, alike: Callable[[str], bool]
-    ) -> bool:
+    def excused(self, row: Row, data: bytes, peer: str, alike: Callable[[bytes], bool]) -> bool:
         """Whether a difference goes away without the code points whose class differs."""
-        changed = CLASSES_DIFFER[peer]()
-        found = changed.intersection(text or "")
-        if not text or not found or not alike(text.translate(dict.fromkeys(map(ord, found), 0xFFFD))):
+        text = data.decode("utf-8", errors="surrogateescape")
+        found = CLASSES_DIFFER[peer]().intersection(text)
+        without = text.translate(dict.fromkeys(map(ord, found), 0xFFFD))
+        if not found or not alike(without.encode("utf-8", errors="surrogateescape")):
             return False
         row.unicode += 1
         self.report.excused |= found
@@ -338,7 +361,10 @@ class Check:
                 self.report.differs(row, f"entry {place}: {left}, there {right}")
         else:
             del self.report.rows[row.what, row.peer]  # these documents are not apart in the file
-        counted, encoded_row = self.row("counts in pieces", "memory"), self.row("ids in pieces", "memory")
+        counted, encoded_row = (
+            self.row("counts in pieces", "memory"),
+            self.row("ids in pieces", "memory"),
+        )
         settings = tqdm(self.corpus.pieces, desc=f"{self.corpus.name}, {self.preset}, in pieces")
         with tempfile.TemporaryDirectory() as name:
             output = Path(name) / "ids.bin"
@@ -377,7 +403,9 @@ def check_training(report: Report, corpora: Sequence[Corpus], vocab_size: int) -
     row.bytes = sum(corpus.path.stat().st_size for corpus in corpora)
 
     def documents() -> Iterator[str]:
-        with tqdm(desc="training with tokenizers", total=row.bytes, unit="B", unit_scale=True) as bar:
+        with tqdm(
+            desc="training with tokenizers", total=row.bytes, unit="B", unit_scale=True
+        ) as bar:
             for document in itertools.chain.from_iterable(corpus.documents() for corpus in corpora):
                 row.documents += 1
                 bar.update(len(document) + len(END))
@@ -406,6 +434,19 @@ def decoded(data: bytes) -> str | None:
         return None
 
 
+def replaced(data: bytes) -> str:
+    """The text, with U+FFFD where it is no UTF-8."""
+    return data.decode("utf-8", errors="replace")
+
+
+def same_pieces(ours: list[bytes], theirs: list[str], data: bytes, text: str | None) -> bool:
+    """Whether our pieces are theirs. Bytes that are no UTF-8 split as if they were U+FFFD."""
+    if text is None:
+        return list(map(replaced, ours)) == theirs and b"".join(ours) == data
+    # Joined by what is in no valid text, lists are compared at the speed of bytes.
+    return b"\xff".join(ours) == "\udcff".join(theirs).encode("utf-8", errors="surrogateescape")
+
+
 def shown(data: bytes, most: int = 60) -> str:
     """A document in few characters."""
     return f"{data[:most]!r}{'...' if len(data) > most else ''} ({len(data):,} bytes)"
@@ -417,13 +458,14 @@ def first_difference(left: Sequence[Any], right: Sequence[Any]) -> tuple[int, An
     return next((i, a, b) for i, (a, b) in enumerate(pairs) if a != b)
 
 
-def vocabulary(args: argparse.Namespace, paths: Sequence[Path]) -> _rust.Tokenizer:
+def vocabulary(args: argparse.Namespace, corpora: Sequence[Corpus]) -> _rust.Tokenizer:
     """The one to check with: given, or trained on the texts."""
     if args.tokenizer:
         return _rust.Tokenizer.load(str(args.tokenizer))
-    counts = _rust.PretokenCounts([END], "gpt2")
-    counts.count_files(list(map(str, paths)))
-    return counts.train(args.vocab_size, [END], "bytes")
+    special = list(corpora[0].special_tokens)
+    counts = _rust.PretokenCounts(special, "gpt2")
+    counts.count_files([str(corpus.path) for corpus in corpora])
+    return counts.train(args.vocab_size, special, "bytes")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -436,8 +478,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--vocab-size", type=int, default=32_000, help="of the one that is trained")
     parser.add_argument("--presets", nargs="+", choices=_rust.PRESETS, default=_rust.PRESETS)
     parser.add_argument("--train", action="store_true", help="compare merges too")
-    parser.add_argument("--no-adversarial", action="store_true", help="leave the built-in texts out")
-    parser.add_argument("--longest-run", type=int, default=1_000_000, help="of spaces, in those texts")
+    parser.add_argument(
+        "--no-adversarial", action="store_true", help="leave the built-in texts out"
+    )
+    parser.add_argument(
+        "--longest-run", type=int, default=1_000_000, help="of spaces, in those texts"
+    )
     args = parser.parse_args(argv)
     for path in args.texts:
         if not path.is_file():
@@ -453,7 +499,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             check_training(report, corpora, args.vocab_size)
         if not args.no_adversarial:
             corpora.append(adversarial_corpus(Path(name), args.longest_run))
-        core = vocabulary(args, args.texts or [corpora[-1].path])
+        core = vocabulary(args, corpora[: len(args.texts) or 1])
         for corpus, preset in itertools.product(corpora, args.presets):
             Check(report, corpus, core, preset).run()
     print(report.table())

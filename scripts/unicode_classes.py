@@ -1,4 +1,4 @@
-"""Which code points two libraries put into different classes, because their Unicode versions differ."""
+"""Which code points two libraries put into different classes: their Unicode versions differ."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from byteloom import _rust
 CLASSES = (r"\p{Lu}", r"\p{Lt}", r"\p{Ll}", r"\p{Lm}", r"\p{Lo}", r"\p{M}", r"\p{N}", r"\s")
 
 #: All planes that have characters; the others are private or empty.
-CODE_POINTS = [c for c in (*range(0x80, 0x40000), *range(0xE0000, 0xE1000)) if not 0xD800 <= c < 0xE000]
+CODE_POINTS = [
+    c for c in (*range(0x80, 0x40000), *range(0xE0000, 0xE1000)) if not 0xD800 <= c < 0xE000
+]
 
 Split = Callable[[str, str], Iterable[str]]
 Members = Mapping[str, frozenset[str]]
@@ -32,8 +34,8 @@ def by_matching() -> Members:
 def by_splitting(split: Split) -> Members:
     """The classes of a library that can split a text by a pattern and keeps what lies between.
 
-    Of ``#x\\n#y\\n``, a pattern for a member and the newline behind it splits off members, and leaves
-    what begins with ``#``.
+    The text is a line for every code point, of which each begins with ``#``. A pattern for a member and
+    the newline behind it splits off the members, and leaves what begins with ``#``.
     """
     found: dict[str, frozenset[str]] = {}
     for name in CLASSES:

@@ -31,6 +31,18 @@ pub fn preset(number: u8) -> &'static Preset {
     &ALL[usize::from(number) % ALL.len()]
 }
 
+/// The pretokenizer of a pattern that was read from a file. Presets are not compiled again: that takes
+/// longer than all else.
+pub fn pretokenizer(pattern: &str) -> byteloom::Result<Pretokenizer> {
+    let mut known = (0..presets().count() as u8).map(|number| &preset(number).pretokenizer);
+    let is_it = |known: &&Pretokenizer| {
+        known.preset() == Some(pattern)
+            || [known.pattern(), known.huggingface_pattern()].contains(&pattern)
+    };
+    let known = known.find(is_it).cloned();
+    known.map_or_else(|| Pretokenizer::new(pattern), Ok)
+}
+
 /// A part of a text: a special token's index or a pretoken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {

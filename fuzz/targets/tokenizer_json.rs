@@ -5,9 +5,8 @@
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use byteloom::files::huggingface;
-use byteloom::pretokenize::Pretokenizer;
 use byteloom_fuzz::edits::{edit_bytes, edit_json};
-use byteloom_fuzz::splitting::preset;
+use byteloom_fuzz::splitting::{preset, pretokenizer};
 use byteloom_fuzz::vocabulary::{Tables, check_use};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -38,12 +37,11 @@ impl<'a> Arbitrary<'a> for Input {
 fuzz_target!(|input: Input| {
     let Ok(loaded) = huggingface::parse(&input.0, "fuzz.json") else { return };
     let pattern = loaded.pattern.as_deref().expect("this format has a pattern");
-    let Ok(pretokenizer) = Pretokenizer::new(pattern) else { return };
-    check_use(&loaded.vocabulary, &pretokenizer);
-    let text =
-        huggingface::to_json(&loaded.vocabulary, &pretokenizer).expect("it was read from one");
+    let Ok(found) = pretokenizer(pattern) else { return };
+    check_use(&loaded.vocabulary, &found);
+    let text = huggingface::to_json(&loaded.vocabulary, &found).expect("it was read from one");
     let again = huggingface::parse(&text, "again.json").expect("it was written");
     assert_eq!(again.vocabulary, loaded.vocabulary);
-    let again = Pretokenizer::new(again.pattern.as_deref().expect("as above")).expect("as above");
-    assert_eq!(again.pattern(), pretokenizer.pattern());
+    let again = pretokenizer(again.pattern.as_deref().expect("as above")).expect("as above");
+    assert_eq!(again.pattern(), found.pattern());
 });
