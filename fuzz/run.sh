@@ -60,7 +60,7 @@ for target in $targets; do
     mkdir -p "artifacts/$target" "corpus/$target"
     # Memory and time that an input may take: a reader that blows up is a find.
     "target/$sanitizer/$host/release/$target" "corpus/$target" -artifact_prefix="artifacts/$target/" \
-        -max_total_time="$seconds" $runs -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=1024 \
+        -max_total_time="$seconds" $runs -timeout=60 -rss_limit_mb=2048 -malloc_limit_mb=1024 \
         -print_final_stats=1 2>"artifacts/$target.log" || failed="$failed $target"
     grep -E "^stat::(number_of_executed_units|average_exec|peak_rss)" "artifacts/$target.log" || true
     grep -E "cov: " "artifacts/$target.log" | tail -1 || true

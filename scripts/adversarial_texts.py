@@ -10,64 +10,12 @@ END = "<|endoftext|>"
 #: Special tokens that begin alike, contain each other and overlap.
 OVERLAPPING = (END, "<|endoftext|><|endoftext|>", "<|end", "text|>", "|><|")
 
-CONTRACTIONS = (
-    "'s",
-    "'d",
-    "'m",
-    "'t",
-    "'ll",
-    "'ve",
-    "'re",
-    "'S",
-    "'LL",
-    "'Ve",
-    "'l",
-    "'v",
-    "'",
-    "''",
-)
-SPACES = (" ", "  ", "\t", "\n", "\r\n", "\n\n", " \n", "\x0b", "\x0c", "\x1c", "\x85")
-SPACES += ("\xa0", "\u1680", "\u2003", "\u2028", "\u2029", "\u202f", "\u3000")
-SPACES += ("\u200b", "\ufeff")
-#: A character or two of each class and script that the patterns tell apart, in the middle and alone.
-CHARACTERS = (
-    "a",
-    "Z",
-    "é",
-    "ß",
-    "ſ",
-    "ǅ",
-    "İ",
-    "ʰ",
-    "ª",
-    "Ω",
-    "Ж",
-    "日",
-    "한",
-    "ع",
-    "𐐀",
-    "e\u0301",
-    "क\u094d",
-)
-CHARACTERS += (
-    "0",
-    "12",
-    "1234567",
-    "½",
-    "Ⅷ",
-    "२",
-    "²",
-    "𝟘",
-    "!",
-    "...",
-    "/",
-    "_",
-    "’",
-    "€",
-    "😀",
-    "👩\u200d🚀",
-)
-CHARACTERS += ("\u0301", "\ufffd", "\x00", "\x7f", "\ufe0f", "\U0010ffff", "\ue000")
+CONTRACTIONS = "'s 'd 'm 't 'll 've 're 'S 'LL 'Ve 'l 'v ' ''".split()
+SPACES = tuple(" \t\n\x0b\x0c\x1c\x85\xa0\u1680\u2003\u2028\u2029\u202f\u3000\u200b\ufeff")
+SPACES += ("  ", "\r\n", "\n\n", " \n")
+#: A character or two of each class and script that the patterns tell apart; some that come in pairs.
+CHARACTERS = tuple("aZéßſǅİʰªΩЖ日한ع𐐀½Ⅷ२²𝟘0!/_’€😀\u0301\ufffd\x00\x7f\ufe0f\U0010ffff\ue000")
+CHARACTERS += ("e\u0301", "क\u094d", "12", "1234567", "...", "👩\u200d🚀")
 
 #: What is no UTF-8: surrogates' bytes, overlong forms, numbers too large, sequences cut short.
 INVALID = (

@@ -284,7 +284,7 @@ class Check:
             self.report.differs(row, f"id {place} of {shown(data)}: {left}, there {right}")
 
     def tiktoken_ids(self, text: str | None, pieces: list[bytes]) -> list[int]:
-        """The ids of tiktoken. Of overlapping special tokens it takes any: they are split off before.
+        """The ids of tiktoken. Of overlapping special tokens it takes any; they are split off here.
 
         It has no way to encode a text that is no UTF-8; there it gets the pretokens, which were
         compared with the `regex` module's, one by one.

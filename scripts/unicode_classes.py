@@ -34,7 +34,7 @@ def by_matching() -> Members:
 def by_splitting(split: Split) -> Members:
     """The classes of a library that can split a text by a pattern and keeps what lies between.
 
-    The text is a line for every code point, of which each begins with ``#``. A pattern for a member and
+    The text is a line for every code point, and each begins with ``#``. A pattern for a member and
     the newline behind it splits off the members, and leaves what begins with ``#``.
     """
     found: dict[str, frozenset[str]] = {}
