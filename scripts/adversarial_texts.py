@@ -10,10 +10,25 @@ END = "<|endoftext|>"
 #: Special tokens that begin alike, contain each other and overlap.
 OVERLAPPING = (END, "<|endoftext|><|endoftext|>", "<|end", "text|>", "|><|")
 
-CONTRACTIONS = "'s 'd 'm 't 'll 've 're 'S 'LL 'Ve 'l 'v ' ''".split()
+CONTRACTIONS = (
+    "'s",
+    "'d",
+    "'m",
+    "'t",
+    "'ll",
+    "'ve",
+    "'re",
+    "'S",
+    "'LL",
+    "'Ve",
+    "'l",
+    "'v",
+    "'",
+    "''",
+)
 SPACES = tuple(" \t\n\x0b\x0c\x1c\x85\xa0\u1680\u2003\u2028\u2029\u202f\u3000\u200b\ufeff")
 SPACES += ("  ", "\r\n", "\n\n", " \n")
-#: A character or two of each class and script that the patterns tell apart; some that come in pairs.
+#: A character or two of each class and script that the patterns tell apart; some of several.
 CHARACTERS = tuple("aZéßſǅİʰªΩЖ日한ع𐐀½Ⅷ२²𝟘0!/_’€😀\u0301\ufffd\x00\x7f\ufe0f\U0010ffff\ue000")
 CHARACTERS += ("e\u0301", "क\u094d", "12", "1234567", "...", "👩\u200d🚀")
 

@@ -9,7 +9,7 @@ use byteloom_fuzz::edits::{edit_bytes, edit_json};
 use byteloom_fuzz::splitting::{preset, pretokenizer};
 use byteloom_fuzz::vocabulary::{Tables, check_use};
 use libfuzzer_sys::fuzz_target;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[derive(Debug)]
 struct Input(String);
@@ -25,6 +25,9 @@ impl<'a> Arbitrary<'a> for Input {
             return Err(arbitrary::Error::IncorrectFormat);
         };
         let mut document: Value = serde_json::from_str(&text).expect("what was written is JSON");
+        if u.arbitrary::<u8>()? % 4 == 1 {
+            add_token(&mut document, u)?;
+        }
         edit_json(&mut document, u)?;
         let mut bytes = document.to_string().into_bytes();
         if u.arbitrary::<u8>()? % 8 == 1 {
@@ -32,6 +35,18 @@ impl<'a> Arbitrary<'a> for Input {
         }
         Ok(Self(String::from_utf8_lossy(&bytes).into_owned()))
     }
+}
+
+/// Makes one more added token of what is in the table already.
+fn add_token(document: &mut Value, u: &mut Unstructured<'_>) -> Result<()> {
+    let table = document["model"]["vocab"].as_object().cloned().unwrap_or_default();
+    let at = usize::from(u.arbitrary::<u16>()?) % table.len().max(1);
+    if let (Some((content, id)), Some(added)) =
+        (table.iter().nth(at), document["added_tokens"].as_array_mut())
+    {
+        added.push(json!({ "id": id, "content": content }));
+    }
+    Ok(())
 }
 
 fuzz_target!(|input: Input| {
