@@ -40,7 +40,7 @@ check() { # name, cases, command...
         [ "$name/$scanner" != valgrind/avx512 ] || continue
         echo "== $name, $scanner scanner"
         # shellcheck disable=SC2086
-        BYTELOOM_SIMD=$scanner PROPTEST_CASES=${PROPTEST_CASES:-$cases} "$@" -- $modules $slow --quiet
+        BYTELOOM_SIMD=$scanner PROPTEST_CASES=${PROPTEST_CASES:-$cases} "$@" -- $modules $slow
     done
 }
 
@@ -60,7 +60,7 @@ for tool in $tools; do
         if command -v valgrind >/dev/null; then
             runner=CARGO_TARGET_$(echo "$host" | tr 'a-z-' 'A-Z_')_RUNNER
             export "$runner=valgrind --quiet --error-exitcode=9 --leak-check=no --fair-sched=try"
-            check valgrind 8 cargo test --quiet --target "$host" --test rust
+            check valgrind 8 cargo test --quiet --test rust
         else
             echo "valgrind is MISSING: apt install valgrind"
             missing="$missing valgrind"
