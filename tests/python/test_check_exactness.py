@@ -221,7 +221,9 @@ def test_code_points_of_another_unicode_version_are_excused(
     changed = check.unicode_classes.from_regex()
     if not changed:
         pytest.skip("the regex module has the engine's version of Unicode")
+    # Letters there, and nothing yet here: not joined to the letter before.
     letters = [c for c in sorted(changed) if check.regex.match(r"\p{L}", c)]
+    letters = [c for c in letters if len(_rust.pretokenize(f"a{c}", "gpt2")) == 2]
     path = tmp_path / "new.txt"
     path.write_bytes(f"a{letters[0]}b{END}a{letters[-1]}".encode() + b"\xff and on")
     assert run(check, path, "--presets", "gpt2") == 0
