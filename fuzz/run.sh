@@ -30,6 +30,9 @@ for target in $targets; do
     [ -f "targets/$target.rs" ] || { echo "error: no target $target; there are" $all >&2; exit 2; }
 done
 
+# The seeds come from an ordinary build.
+cargo run --quiet --release --bin seeds -- corpus
+
 host=$(rustc -vV | sed -n 's/^host: //p')
 sanitizer=${SANITIZER:-address}
 flags="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
@@ -44,8 +47,6 @@ address)
 *) echo "error: SANITIZER is $sanitizer; it can be address or none" >&2; exit 2 ;;
 esac
 
-# The seeds come from an ordinary build: with coverage there would be no ordinary `main`.
-cargo run --quiet --release --bin seeds -- corpus
 # With --target, the flags are for the targets and not for what runs while they are built.
 export RUSTFLAGS="$flags"
 bins=$(for target in $targets; do echo "--bin $target"; done)

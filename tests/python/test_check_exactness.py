@@ -93,9 +93,10 @@ def test_equal_texts_pass(
 def test_the_adversarial_texts(
     check: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    few = lambda run: itertools.islice(check_documents(run=run), 0, None, 40)  # noqa: E731
-    check_documents = check.adversarial_documents
-    monkeypatch.setattr(check, "adversarial_documents", few)
+    import adversarial_texts
+
+    everything = list(adversarial_texts.documents(run=200))
+    monkeypatch.setattr(adversarial_texts, "documents", lambda run: everything[::40])
     options = ["--vocab-size", "400", "--longest-run", "200", "--presets", "gpt2"]
     assert check.main(options) == 0
     found = rows(capsys.readouterr().out)
@@ -107,7 +108,9 @@ def test_the_adversarial_texts(
 
 
 def test_the_adversarial_texts_hold_what_they_promise(check: ModuleType) -> None:
-    texts = list(check.adversarial_documents(run=1_000))
+    import adversarial_texts
+
+    texts = list(adversarial_texts.documents(run=1_000))
     assert b" " * 1_000 in texts
     assert b"\n" * 1_000 in texts
     assert any(b"\xed\xa0\x80" in text for text in texts)
@@ -202,6 +205,22 @@ def test_planted_differences_are_noticed(
     assert set(different.values()) == {0}
     assert f"DIFFERENT {what} against {peer}: " in said.err
     assert said.out.rstrip().endswith(" differences")
+
+
+def test_a_peer_that_gives_up_is_counted_and_no_difference(
+    check: ModuleType,
+    text: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    panic = type("PanicException", (BaseException,), {})
+
+    def gives_up(self: Any, text: str | None, pieces: list[bytes]) -> list[int]:
+        raise panic("no more stack")
+
+    monkeypatch.setattr(check.Check, "tiktoken_ids", gives_up)
+    assert run(check, text, "--presets", "gpt2") == 0
+    assert rows(capsys.readouterr().out)["text.txt · gpt2 · ids", "tiktoken"][2:] == [0, 0, 60]
 
 
 def test_other_merges_are_noticed(
