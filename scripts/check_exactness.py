@@ -70,7 +70,10 @@ class Check:
                     self.check_ids(data, text, pieces)
                 self.check_huggingface([text for text in texts if text is not None])
                 progress.update(sum(map(len, batch)))
-        self.check_files()
+        try:
+            self.check_files()
+        except ValueError as error:
+            self.report.differs(self.row("the file", "memory"), str(error))
 
     def row(self, what: str, peer: str) -> Row:
         """The row of the table for a comparison of this corpus under this preset."""
@@ -83,14 +86,17 @@ class Check:
         row = self.row("pretokens", "regex")
         row.documents += 1
         row.bytes += len(data)
+        theirs = self.split(replaced(data) if text is None else text)
+        if text is not None:
+            self.counts.update(theirs)
         try:
             ours = self.ours(data)
         except ValueError as error:
             self.report.differs(row, f"{shown(data)}: {error}")
             return []
         row.items += len(ours)
-        theirs = self.split(replaced(data) if text is None else text)
-        self.counts.update(ours if text is None else theirs)
+        if text is None:
+            self.counts.update(ours)
         if not same_pieces(ours, theirs, data, text) and not self.excused(
             row, data, "regex", self.splits_alike
         ):
@@ -165,7 +171,11 @@ class Check:
             row.documents += 1
             row.bytes += len(text.encode())
             row.items += len(encoding.ids)
-            ours = self.core.encode(text)
+            try:
+                ours = self.core.encode(text)
+            except ValueError as error:
+                self.report.differs(row, f"{shown(text.encode())}: {error}")
+                continue
             if ours != encoding.ids and not self.excused(
                 row, text.encode(), "tokenizers", self.encodes_alike
             ):

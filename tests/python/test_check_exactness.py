@@ -125,6 +125,10 @@ def joins_two(data: bytes, preset: str, special: list[str]) -> list[bytes]:
     return [b"".join(pieces[:2]), *pieces[2:]]
 
 
+def refuses(*args: Any) -> list[bytes]:
+    raise ValueError("the engine gives up")
+
+
 class Counts:
     """Counts that lose a pretoken of a file if it is read in pieces on seven threads."""
 
@@ -148,6 +152,10 @@ Plant = Callable[[ModuleType, pytest.MonkeyPatch], None]
 
 def plant_pretokens(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(check, monkeypatch, pretokenize=joins_two)
+
+
+def plant_refusals(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(check, monkeypatch, pretokenize=refuses)
 
 
 def plant_counts(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,6 +191,7 @@ def plant_huggingface(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Non
     ("change", "noticed"),
     [
         (plant_pretokens, ("gpt2 · pretokens", "regex")),
+        (plant_refusals, ("gpt2 · pretokens", "regex")),
         (plant_counts, ("gpt2 · counts in pieces", "memory")),
         (plant_tiktoken, ("gpt2 · ids", "tiktoken")),
         (plant_huggingface, ("gpt2 · ids", "tokenizers")),
