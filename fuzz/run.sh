@@ -53,6 +53,13 @@ bins=$(for target in $targets; do echo "--bin $target"; done)
 # shellcheck disable=SC2086
 cargo build --quiet --release --target "$host" --target-dir "target/$sanitizer" $bins
 
+# The targets' files, in memory where the system has such a folder.
+shared=/dev/shm
+[ -d $shared ] || shared=${TMPDIR:-/tmp}
+TMPDIR=$(mktemp -d "$shared/byteloom-fuzz-XXXXXX")
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
+
 runs=
 [ "$seconds" -gt 0 ] || runs=-runs=0
 failed=

@@ -1,22 +1,15 @@
-//! Files to hand to the engine, in memory where the system has such a folder.
+//! Files to hand to the engine.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
 /// The path of `name` in a folder of this process. Inputs come one after the other, so the same names
-/// serve all of them; the folder goes when the system cleans up, for a fuzzer never ends in order.
+/// serve all of them. A fuzzer never ends in order: `run.sh` says where the folder is, and removes it.
 pub fn path(name: &str) -> PathBuf {
     static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
-        let shared = Path::new("/dev/shm");
-        let builder = || tempfile::Builder::new();
-        let made = if shared.is_dir() {
-            builder().prefix("byteloom-fuzz-").tempdir_in(shared)
-        } else {
-            builder().prefix("byteloom-fuzz-").tempdir()
-        };
-        made.expect("a folder for temporary files")
+        tempfile::Builder::new().prefix("byteloom-fuzz-").tempdir().expect("a temporary folder")
     });
     FOLDER.path().join(name)
 }
