@@ -93,7 +93,8 @@ fn threads_and_pieces_do_not_change_the_counts() {
     let expected = counts(&texts, &gpt2, &special).sorted();
     for num_threads in 1..=8 {
         for piece_size in [1, 7, 64, 1 << 20] {
-            let options = CountOptions { num_threads: Some(num_threads), piece_size };
+            let options =
+                CountOptions { num_threads: Some(num_threads), piece_size, memory_limit: None };
             let monitor = Monitor::new();
             let found = count_files(&inputs, &gpt2, &special, &options, &monitor).unwrap();
             assert_eq!(found.sorted(), expected, "{num_threads} threads, {piece_size}");
@@ -199,7 +200,8 @@ fn counting_stops_when_it_is_told_to_and_passes_errors_on() {
     let gpt2 = Pretokenizer::new("gpt2").unwrap();
     let special = special_tokens(&[]);
     for num_threads in [1, 3] {
-        let options = CountOptions { num_threads: Some(num_threads), piece_size: 16 };
+        let options =
+            CountOptions { num_threads: Some(num_threads), piece_size: 16, memory_limit: None };
         let inputs = std::slice::from_ref(&input);
         let error = count_files(inputs, &gpt2, &special, &options, &cancelled()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cancelled);
