@@ -170,7 +170,7 @@ impl Counts {
     fn in_order(&self) -> InOrder<'_> {
         let mut short = Vec::with_capacity(self.shards.iter().map(|shard| shard.short.len()).sum());
         short.extend(self.shards.iter().flat_map(|shard| shard.short.iter()));
-        InOrder::new(short, self.shards.iter().flat_map(|shard| shard.long.iter()).collect())
+        InOrder::new(vec![short], self.shards.iter().flat_map(|shard| shard.long.iter()).collect())
     }
 
     /// Bytes of memory that the counts take.

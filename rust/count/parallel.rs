@@ -59,7 +59,8 @@ impl CountOptions {
                  {least} is the least"
             ))
         })?;
-        Ok((threads, Some(left + FEW_COUNTS)))
+        // As tables grow, the allocator is left with pieces that are too small for the next.
+        Ok((threads, Some(left - left / 8 + FEW_COUNTS)))
     }
 }
 

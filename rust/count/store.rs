@@ -6,7 +6,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::disk::{Runs, merge, write_run};
 use super::levels::collect;
 use super::order::InOrder;
-use super::table::Slot;
 use super::{Counts, SHARDS, Shard};
 use crate::{Error, Monitor, Result};
 
@@ -95,12 +94,8 @@ impl<'m> Store<'m> {
             self.shards.iter().map(|shard| std::mem::take(&mut *lock(shard))).collect();
         let empty = Shard::default().memory();
         let freed: usize = taken.iter().map(|shard| shard.memory() - empty).sum();
-        // Table by table, so that there are never two of all. The room for all is not memory yet.
-        let mut short: Vec<Slot> =
-            Vec::with_capacity(taken.iter().map(|shard| shard.short.len()).sum());
-        for shard in &mut taken {
-            short.extend(std::mem::take(&mut shard.short).iter());
-        }
+        let short = taken.iter_mut().map(|shard| std::mem::take(&mut shard.short).into_slots());
+        let short = short.collect();
         let long = taken.iter().flat_map(|shard| shard.long.iter()).collect();
         let in_order = InOrder::new(short, long);
         let run = write_run(|put| in_order.for_each(put))?;

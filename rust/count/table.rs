@@ -83,6 +83,13 @@ impl Table {
         self.taken
     }
 
+    /// All pretokens, in no order, in the table's own memory.
+    pub fn into_slots(self) -> Vec<Slot> {
+        let mut slots = self.slots;
+        slots.retain(|slot| slot.count != 0);
+        slots
+    }
+
     /// Bytes of memory that it takes.
     pub fn memory(&self) -> usize {
         size_of_val(&*self.slots)

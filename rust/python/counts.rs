@@ -222,6 +222,11 @@ impl PretokenCounts {
         self.lock().total_bytes()
     }
 
+    #[getter]
+    fn memory(&self) -> usize {
+        self.lock().memory()
+    }
+
     /// Pretokens and occurrences left out for lack of memory, and the count that they are below.
     #[getter]
     fn pruned(&self) -> Option<(u64, u64, u64)> {

@@ -218,7 +218,7 @@ mod limited {
         let all = count(text.as_bytes(), 1, 1 << 20, None).unwrap();
         let room = |below: u64| all.filtered(|_, count| count >= below).memory();
         for below in [2, 3, 4] {
-            let limited = count(text.as_bytes(), 1, 1 << 16, Some(room(below) + 1000)).unwrap();
+            let limited = count(text.as_bytes(), 1, 1 << 16, Some(room(below) / 4 * 5)).unwrap();
             let pruned = limited.pruned().unwrap();
             assert!(pruned.below <= below + 1, "{pruned:?} for {below}");
             check_pruned(&all, &limited);
