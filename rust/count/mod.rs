@@ -1,7 +1,5 @@
 //! Pretokens -> how often each occurs: all that training needs to know of a text.
 
-use std::convert::Infallible;
-
 mod disk;
 mod key;
 mod levels;
@@ -12,6 +10,8 @@ mod pruned;
 mod store;
 mod subset;
 mod table;
+
+use std::convert::Infallible;
 
 pub use disk::{CountsFile, Sums, add_files};
 pub use parallel::{CountOptions, count_files, count_text};

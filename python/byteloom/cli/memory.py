@@ -34,6 +34,6 @@ def add_memory_limit(parser: argparse.ArgumentParser) -> None:
         type=byte_size,
         metavar="SIZE",
         help="memory that counting may take, such as 2G: what needs more is put aside in the "
-        "folder for temporary files (TMPDIR), and the rarest pretokens are left out, with a message, if "
-        "their sums do not fit either",
+        "folder for temporary files (TMPDIR); if the sums do not fit, the rarest pretokens are "
+        "left out, with a message",
     )
