@@ -192,7 +192,7 @@ fn memory_of(short: u64, long: u64, long_bytes: u64) -> u64 {
     // Shards are not equally full: four standard deviations more than the mean.
     let fullest = |pretokens: u64| {
         let mean = pretokens.div_ceil(shards);
-        mean + 4 * mean.isqrt()
+        mean + 4 * (mean.isqrt() + 1)
     };
     let memory = Table::memory_of(fullest(short)) + LongTable::memory_of(fullest(long));
     // Bytes stand in a vector, which doubles.

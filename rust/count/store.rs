@@ -18,8 +18,8 @@ pub struct Store<'m> {
 /// What is kept of counts that went to the disk, and of memory in use.
 struct Limit<'m> {
     budget: i64,
-    /// Bytes that all tables have taken beyond those of empty ones. A spill may subtract what a worker is
-    /// about to add, so this can be below 0 for a moment.
+    /// Bytes that all tables take. A spill may subtract what a worker is about to add, so this can be too
+    /// little for a moment, even below 0.
     used: AtomicI64,
     /// Locked while counts go to the disk: whoever needs more memory then waits for it.
     spilled: Mutex<Spilled>,
@@ -36,9 +36,10 @@ struct Spilled {
 impl<'m> Store<'m> {
     /// Empty shards that take no more than `budget` bytes, if it is given.
     pub fn new(budget: Option<usize>, monitor: &'m Monitor) -> Self {
+        let empty = (SHARDS * Shard::default().memory()) as i64;
         let limit = budget.map(|budget| Limit {
             budget: i64::try_from(budget).unwrap_or(i64::MAX),
-            used: AtomicI64::new(0),
+            used: AtomicI64::new(empty),
             spilled: Mutex::default(),
             failed: AtomicBool::new(false),
             monitor,
@@ -80,11 +81,12 @@ impl<'m> Store<'m> {
     fn make_room(&self, limit: &Limit<'_>) {
         let mut spilled = lock(&limit.spilled);
         // Another worker may have made room while this one waited.
-        if limit.is_exceeded() && !limit.failed.load(Relaxed) {
-            if let Err(error) = self.spill(limit, &mut spilled.runs) {
-                spilled.failure = Some(error);
-                limit.failed.store(true, Relaxed);
-            }
+        if limit.is_exceeded()
+            && !limit.failed.load(Relaxed)
+            && let Err(error) = self.spill(limit, &mut spilled.runs)
+        {
+            spilled.failure = Some(error);
+            limit.failed.store(true, Relaxed);
         }
     }
 

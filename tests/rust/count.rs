@@ -396,11 +396,11 @@ mod saved {
     }
 
     proptest! {
-        #![proptest_config(config(40))]
+        #![proptest_config(config(10))]
 
         #[test]
         fn sums_of_files_are_sums_of_counts(
-            parts in prop::collection::vec(additions(20), 1..40), limited in any::<bool>(),
+            parts in prop::collection::vec(additions(20), 1..24), limited in any::<bool>(),
         ) {
             let folder = tempfile::tempdir().unwrap();
             let mut paths = Vec::new();
