@@ -238,7 +238,13 @@ mod limited {
             };
             let pretokenizer = Pretokenizer::new("gpt2").unwrap();
             let special = special_tokens(&[]);
-            count_files(&[path.clone()], &pretokenizer, &special, &options, &Monitor::new())
+            count_files(
+                std::slice::from_ref(&path),
+                &pretokenizer,
+                &special,
+                &options,
+                &Monitor::new(),
+            )
         };
         let least = CountOptions::default().least_memory(1);
         let error = count(Some(1), least - 1).unwrap_err();
