@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_QUIET := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python check format bench clean
+.PHONY: help setup demo test test-rust test-python check format bench fuzz memcheck clean
 
 help: ## this list
 	@echo "usage: make TARGET"
@@ -46,6 +46,7 @@ test-python: setup
 
 check: setup ## format, lints, types, import layers, examples in docstrings
 	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --quiet --all-targets -- -D warnings
 	cargo clippy --quiet --features python -- -D warnings
 	ruff format --check .
@@ -56,13 +57,22 @@ check: setup ## format, lints, types, import layers, examples in docstrings
 
 format: setup ## rewrite the sources as the formatters want them
 	cargo fmt
+	cargo fmt --manifest-path fuzz/Cargo.toml
 	ruff format .
 	ruff check --fix .
 
-bench: setup ## byteloom beside its peers on this machine
-	python benches/python/tokenizer_training.py
-	python benches/python/tokenizer_encoding.py
+bench: setup ## byteloom beside its peers on this machine: make bench TEXT='my.txt other.txt'
+	python benches/python/summary.py $(TEXT) $(if $(INVENTORY),--inventory $(INVENTORY))
+
+# Make's own variables: `make fuzz SECONDS=600 TARGETS="scanner encoder" SANITIZER=none`.
+SECONDS := 60
+fuzz: ## look for inputs that break the engine, SECONDS=60 for each target (docs/fuzzing.md)
+	@SANITIZER=$(SANITIZER) fuzz/run.sh $(SECONDS) $(TARGETS)
+
+memcheck: ## the engine's tests under AddressSanitizer and valgrind
+	@scripts/memcheck.sh
 
 clean: ## remove what builds and demos made, except .venv
 	cargo clean
+	rm -rf fuzz/target fuzz/corpus fuzz/artifacts
 	rm -rf demo dist .pytest_cache .mypy_cache .ruff_cache python/byteloom/_rust*.so $(VENV)/.built

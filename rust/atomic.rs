@@ -36,6 +36,27 @@ pub fn write_atomic(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>
     Ok(())
 }
 
+/// Writes to a place in a file, wherever others write meanwhile.
+///
+/// # Errors
+/// The operating system refuses.
+pub fn write_all_at(file: &File, place: u64, bytes: &[u8]) -> io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::write_all_at(file, bytes, place);
+    #[cfg(windows)]
+    {
+        use std::os::windows::fs::FileExt;
+        let mut done = 0;
+        while done < bytes.len() {
+            match file.seek_write(&bytes[done..], place + done as u64)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => done += written,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Tells the system to begin to put a part of a file on the disk, and does not wait for it: less is left
 /// to wait for in the end. Only a hint, which only Linux takes.
 pub fn begin_writing_out(file: &File, offset: u64, length: u64) {

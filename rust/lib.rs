@@ -4,7 +4,8 @@
 //!
 //! 1. [`special`]: text is split at special tokens, which are never counted or merged;
 //! 2. [`pretokenize`]: what lies between is cut into pretokens by a pattern;
-//! 3. [`chunk`]: files are read in pieces that end where no pretoken can cross;
+//! 3. [`source`] and [`chunk`]: inputs in any format are read in [pieces][piece] that end where no
+//!    pretoken can cross;
 //! 4. [`count`]: pretokens are counted, in parallel, in memory that follows the distinct ones;
 //! 5. [`train`]: counts become merges;
 //! 6. [`vocab`] and [`files`]: merges become a vocabulary, and a file that others read;
@@ -19,8 +20,10 @@ pub mod encode;
 pub mod error;
 pub mod files;
 pub mod monitor;
+pub mod piece;
 mod prefetch;
 pub mod pretokenize;
+pub mod source;
 pub mod special;
 pub mod threads;
 pub mod train;

@@ -1,5 +1,6 @@
 //! How a long call is watched and stopped from outside, at the price of one atomic per piece.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use crate::{Error, Result};
@@ -9,7 +10,19 @@ use crate::{Error, Result};
 pub struct Monitor {
     done: AtomicU64,
     total: AtomicU64,
-    cancelled: AtomicBool,
+    stop: Stop,
+}
+
+/// The wish to stop, for what outlives a borrow of the monitor. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Whether somebody called [`Monitor::cancel`].
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.0.load(Relaxed)
+    }
 }
 
 impl Monitor {
@@ -19,7 +32,7 @@ impl Monitor {
         Self::default()
     }
 
-    /// Begins a stage of `total` units (bytes or merges), with nothing done yet.
+    /// Begins a stage of `total` units (bytes or merges; 0 if unknown), with nothing done yet.
     pub fn start(&self, total: u64) {
         self.done.store(0, Relaxed);
         self.total.store(total, Relaxed);
@@ -30,7 +43,7 @@ impl Monitor {
         self.done.fetch_add(units, Relaxed);
     }
 
-    /// Units done and units in all.
+    /// Units done and units in all, 0 if that is unknown.
     #[must_use]
     pub fn progress(&self) -> (u64, u64) {
         (self.done.load(Relaxed), self.total.load(Relaxed))
@@ -38,7 +51,13 @@ impl Monitor {
 
     /// Asks the call to stop at its next [`Monitor::check`].
     pub fn cancel(&self) {
-        self.cancelled.store(true, Relaxed);
+        self.stop.0.store(true, Relaxed);
+    }
+
+    /// What [`Monitor::cancel`] sets.
+    #[must_use]
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
     }
 
     /// Called by the worker at least every few hundred milliseconds of work.
@@ -46,6 +65,6 @@ impl Monitor {
     /// # Errors
     /// [`crate::ErrorKind::Cancelled`] once somebody called [`Monitor::cancel`].
     pub fn check(&self) -> Result<()> {
-        if self.cancelled.load(Relaxed) { Err(Error::cancelled()) } else { Ok(()) }
+        if self.stop.is_wanted() { Err(Error::cancelled()) } else { Ok(()) }
     }
 }

@@ -1,6 +1,7 @@
 //! The vocabulary: ids, the bytes they stand for, and the merges that make them.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::fmt::Write as _;
 
 use rustc_hash::FxBuildHasher;
@@ -230,23 +231,40 @@ fn ordinary_ids<'t>(
     ids
 }
 
-/// What a token's bytes become when ranks below `limit` merge, lowest first.
+/// What a token's bytes become when ranks below `limit` merge, lowest first and the leftmost of those.
+///
+/// A queue, for tokens may be long: training on one word of a megabyte makes some of half of it.
 fn parts_below<'t>(
     token: &'t [u8],
     limit: u32,
     ranks: &HashMap<&[u8], u32, FxBuildHasher>,
 ) -> Vec<&'t [u8]> {
-    let mut ends: Vec<usize> = (0..=token.len()).collect();
-    loop {
-        let best = ends
-            .windows(3)
-            .enumerate()
-            .filter_map(|(at, ends)| Some((*ranks.get(&token[ends[0]..ends[2]])?, at)))
-            .filter(|(rank, _)| *rank < limit)
-            .min();
-        match best {
-            Some((_, at)) => ends.remove(at + 1),
-            None => return ends.windows(2).map(|ends| &token[ends[0]..ends[1]]).collect(),
-        };
+    const GONE: usize = usize::MAX;
+    // Where the part that begins here ends, and where the one before it begins.
+    let mut ends: Vec<usize> = (1..=token.len()).collect();
+    let mut before: Vec<usize> = (0..token.len()).map(|at| at.wrapping_sub(1)).collect();
+    let mut queue = BinaryHeap::new();
+    let look = |queue: &mut BinaryHeap<_>, at: usize, middle: usize, end: usize| {
+        if let Some(&rank) = ranks.get(&token[at..end]).filter(|rank| **rank < limit) {
+            queue.push(Reverse((rank, at, middle, end)));
+        }
+    };
+    (2..=token.len()).for_each(|end| look(&mut queue, end - 2, end - 1, end));
+    while let Some(Reverse((_, at, middle, end))) = queue.pop() {
+        // An entry is out of date if one of its parts has been merged since.
+        if ends[at] != middle || ends[middle] != end {
+            continue;
+        }
+        ends[at] = end;
+        ends[middle] = GONE;
+        if let Some(before) = before.get_mut(end) {
+            *before = at;
+            look(&mut queue, at, end, ends[end]);
+        }
+        if before[at] != GONE {
+            look(&mut queue, before[at], at, end);
+        }
     }
+    let starts = (0..token.len()).filter(|&at| ends[at] != GONE);
+    starts.map(|at| &token[at..ends[at]]).collect()
 }

@@ -1,8 +1,8 @@
-"""What both benchmarks share: fresh processes on the same cores, the median, a table.
+"""What the benchmarks share: fresh processes on the same cores, in turns, and the median.
 
 A benchmark is a table of contestants, each a function that does the job in a process of its own
 and returns what it measured; the parent process starts them in turns, so that whatever else the
-machine does meets all alike.
+machine does meets all alike. What comes of it is a `Race`, which `report.py` prints.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from byteloom.data.sources import write_stdlib
 
-END_OF_TEXT = "<|endoftext|>"
 OURS = "byteloom"
+GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,11 @@ class Result:
     failure: str = ""
 
     @property
+    def name(self) -> str:
+        """The contestant's."""
+        return self.contestant.name
+
+    @property
     def seconds(self) -> float:
         """The median."""
         return statistics.median(run["seconds"] for run in self.runs)
@@ -72,13 +77,43 @@ class Result:
         return statistics.median(run["peak"] for run in self.runs)
 
 
-def parser_for(description: str, peers: Sequence[str]) -> argparse.ArgumentParser:
-    """The options that both benchmarks have."""
+@dataclass
+class Race:
+    """What one job came to, for all contestants."""
+
+    job: str
+    """As the summary names it: "train 32,000, 1 thread"."""
+    text: str
+    """What the job was done on."""
+    size: int
+    """Bytes of text that were gone through."""
+    threads: int
+    results: list[Result]
+    """Ours is the first."""
+    notes: list[str] = field(default_factory=list)
+    equal: bool = True
+    """Whether all output that must be equal is."""
+    remark: str = ""
+    """What the summary should say of it beside the figures."""
+
+    @property
+    def good(self) -> bool:
+        """Whether byteloom did the job, and as it must."""
+        return self.equal and not self.results[0].failure
+
+
+def parser_for(
+    description: str, peers: Sequence[str], *, several: bool = False
+) -> argparse.ArgumentParser:
+    """The options that all benchmarks have; `several` texts or one."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument(
-        "text", nargs="?", type=Path, help="any UTF-8 text; default: Python's own source"
+        "text",
+        nargs="*" if several else "?",
+        type=Path,
+        help="any UTF-8 text; default: Python's own source",
     )
     parser.add_argument("--vocab-size", type=int, default=32_000, metavar="N")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="and cores, for each")
@@ -86,8 +121,12 @@ def parser_for(description: str, peers: Sequence[str]) -> argparse.ArgumentParse
     parser.add_argument(
         "--peers", default=",".join(peers), metavar="A,B", help="whom to compare with"
     )
+    parser.add_argument(
+        "--timeout", type=float, default=900, metavar="S", help="seconds after which a run is ended"
+    )
     parser.add_argument("--json", action="store_true", help="print all runs as JSON")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--task", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     return parser
 
@@ -103,10 +142,13 @@ def parse(parser: argparse.ArgumentParser, known: Sequence[str]) -> argparse.Nam
         parser.error("--threads and --repeat must be at least 1")
     if args.threads > len(available_cores()):
         parser.error(f"--threads {args.threads}: {len(available_cores())} core(s) are available")
-    if args.text is None:
-        args.text = write_stdlib(Path("data", "stdlib"))[0].path
-    if not args.text.is_file() or not args.text.stat().st_size:
-        parser.error(f"{args.text}: no such file, or an empty one")
+    several = isinstance(args.text, list)
+    texts = args.text if several else [args.text] if args.text else []
+    texts = texts or [write_stdlib(Path("data", "stdlib"))[0].path]
+    for text in texts:
+        if not text.is_file() or not text.stat().st_size:
+            parser.error(f"{text}: no such file, or an empty one")
+    args.text = texts if several else texts[0]
     return args
 
 
@@ -144,34 +186,6 @@ def timed(work: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
     }
 
 
-def read(path: Path) -> str:
-    """The text as the peers need it, every character as it is in the file."""
-    return path.read_bytes().decode()
-
-
-def documents(text: str, *, keep_end: bool) -> list[str]:
-    """The text in pieces that a library can share out to threads; no pretoken crosses a cut.
-
-    Args:
-        text: documents, ended by the special token.
-        keep_end: whether the special token stays at a document's end, or is left out.
-    """
-    parts = text.split(END_OF_TEXT)
-    if keep_end:
-        parts = [part + END_OF_TEXT for part in parts[:-1]] + parts[-1:]
-    return [piece for part in parts if part for piece in _cut(part, 1 << 20)]
-
-
-def _cut(document: str, size: int) -> Iterator[str]:
-    """Cuts what is longer before a space between two words: exact for GPT-2's pattern."""
-    safe = re.compile(r"(?<=[A-Za-z0-9])(?= [A-Za-z])")
-    start = 0
-    while len(document) - start > size and (found := safe.search(document, start + size)):
-        yield document[start : found.start()]
-        start = found.start()
-    yield document[start:]
-
-
 def run_worker(args: argparse.Namespace, contestants: Sequence[Contestant]) -> None:
     """The worker's whole life: pin, work, report."""
     if hasattr(os, "sched_setaffinity"):
@@ -183,13 +197,17 @@ def run_worker(args: argparse.Namespace, contestants: Sequence[Contestant]) -> N
 # -- in the parent ---------------------------------------------------------------------------------
 
 
+def threads_in_words(threads: int) -> str:
+    return "1 thread" if threads == 1 else f"{threads} threads"
+
+
 def start_worker(
     script: Path, args: argparse.Namespace, name: str, folder: Path, *extra: str
 ) -> dict[str, Any]:
     """Runs one contestant once.
 
     Raises:
-        RuntimeError: it failed; the message is the last line that it wrote.
+        RuntimeError: it took too long; or it failed, and the message is its exception.
     """
     environment = {
         "RAYON_NUM_THREADS": str(args.threads),
@@ -198,16 +216,22 @@ def start_worker(
     }
     options = ["--worker", name, "--folder", str(folder), "--threads", str(args.threads)]
     command = [sys.executable, str(script), str(args.text), "--vocab-size", str(args.vocab_size)]
-    done = subprocess.run(
-        [*command, *options, *extra],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [*command, *options, *extra],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=args.timeout,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise RuntimeError(f"not done after {args.timeout:g} s") from late
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise RuntimeError(lines[-1])
+        # An exception's message may have lines of its own.
+        named = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
+        raise RuntimeError((named or lines)[-1])
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -229,7 +253,7 @@ def race(
         for result in results[:: -1 if turn % 2 else 1]:
             if result.failure:
                 continue
-            name = result.contestant.name
+            name = result.name
             print(f"run {turn + 1} of {args.repeat}: {name} ...", file=sys.stderr, flush=True)
             try:
                 result.runs.append(start_worker(script, args, name, folder, *extra))

@@ -2,8 +2,10 @@
 
 Everyone has the same vocabulary (`--tokenizer`, or one that byteloom trains on the text first),
 starts cold, reads the text, encodes it, special tokens included, and writes the ids as a .npy file
-of the same type. `--memory` leaves out both files: from a string to an array. The peers' ids are
-compared with ours; if one differs, the benchmark says so and fails.
+of the same type. Peers that read files themselves do; gigatoken then takes the file for one
+document, which it shares out to its threads by itself. `--memory` leaves out both files: from a
+string to an array. The peers' ids are compared with ours; if one differs, the benchmark says so and
+fails.
 """
 
 from __future__ import annotations
@@ -17,21 +19,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from corpus import END_OF_TEXT, documents, read
 from harness import (
-    END_OF_TEXT,
+    GPT2_PATTERN,
     OURS,
     Contestant,
+    Race,
     Result,
-    documents,
-    parse,
     parser_for,
     race,
-    read,
-    run_worker,
-    scratch,
+    threads_in_words,
     timed,
 )
-from report import report
+from report import run
 
 import byteloom as bl
 
@@ -48,8 +48,12 @@ def pieces(text: str, tokenizer: bl.Tokenizer) -> list[str]:
     return documents(text, keep_end=True) if known else [text]
 
 
-def measure(args: argparse.Namespace, encode: Callable[[str], Ids]) -> dict[str, Any]:
-    """Times a peer whose part is string -> ids."""
+def measure(
+    args: argparse.Namespace,
+    encode: Callable[[str], Ids],
+    encode_file: Callable[[Path], Ids] | None = None,
+) -> dict[str, Any]:
+    """Times a peer whose part is string -> ids, or file -> ids if it can."""
     output = args.folder / f"{args.worker}.npy"
     if args.memory:
         text = read(args.text)
@@ -58,7 +62,7 @@ def measure(args: argparse.Namespace, encode: Callable[[str], Ids]) -> dict[str,
     else:
 
         def work() -> Ids:
-            ids = encode(read(args.text))
+            ids = encode_file(args.text) if encode_file else encode(read(args.text))
             np.save(output, ids)
             return ids
 
@@ -115,8 +119,49 @@ def huggingface(args: argparse.Namespace) -> dict[str, Any]:
     return measure(args, encode)
 
 
+def gigatoken(args: argparse.Namespace) -> dict[str, Any]:
+    import gigatoken as library
+
+    tokenizer = library.Tokenizer(args.tokenizer)
+    dtype = dtype_for(bl.Tokenizer.load(args.tokenizer))
+
+    def encode_file(path: Path) -> Ids:
+        source = library.TextFileSource([path])
+        found = tokenizer.encode_files(source, parallel=args.threads > 1)
+        return np.asarray(found[0]).astype(dtype)
+
+    def encode(text: str) -> Ids:
+        return np.asarray(tokenizer.encode(text)).astype(dtype)
+
+    return measure(args, encode, encode_file)
+
+
+def ffbpe(args: argparse.Namespace) -> dict[str, Any]:
+    ours = bl.Tokenizer.load(args.tokenizer)
+    encoder, dtype = ffbpe_encoder(ours), dtype_for(ours)
+    return measure(
+        args,
+        lambda text: encoder.encode_to_numpy(text).astype(dtype),
+        lambda path: encoder.encode_file(path).astype(dtype),
+    )
+
+
+def ffbpe_encoder(tokenizer: bl.Tokenizer) -> Any:
+    """An encoder of ffbpe's with our vocabulary."""
+    import ffbpe as library
+
+    return library.BpeEncoder(
+        special_tokens=list(tokenizer.special_tokens),
+        merges=tokenizer.merges,
+        vocab={token: id_ for id_, token in tokenizer.vocab.items()},
+        pat_str=None if tokenizer.pattern == GPT2_PATTERN else tokenizer.pattern,
+    )
+
+
 CONTESTANTS = (
     Contestant(OURS, "byteloom", byteloom),
+    Contestant("gigatoken", "gigatoken", gigatoken),
+    Contestant("ffbpe", "ffbpe", ffbpe),
     Contestant("tiktoken", "tiktoken", tiktoken),
     Contestant("tokenizers", "tokenizers", huggingface),
 )
@@ -126,7 +171,7 @@ def compare(folder: Path, results: list[Result]) -> tuple[list[str], bool]:
     """Says for every peer whether its ids are ours, and whether all are."""
     notes, equal = [], True
     for result in results:
-        peer = result.contestant.name
+        peer = result.name
         if result.failure or peer == OURS or results[0].failure:
             continue
         ours, theirs = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in (OURS, peer))
@@ -159,26 +204,30 @@ def prepare(args: argparse.Namespace, folder: Path) -> Path:
     return path
 
 
-def main() -> int:
-    peers = [one.name for one in CONTESTANTS if one.name != OURS]
-    parser = parser_for(__doc__.splitlines()[0], peers)
+def compete(args: argparse.Namespace, folder: Path) -> list[Race]:
+    """The race, and whether the peers' ids are ours."""
+    tokenizer = prepare(args, folder)
+    extra = ["--tokenizer", str(tokenizer), *(["--memory"] if args.memory else [])]
+    results = race(Path(__file__).resolve(), args, CONTESTANTS, folder, *extra)
+    notes, equal = compare(folder, results)
+    what = "encode a string in memory" if args.memory else "encode file -> token file"
+    size = bl.Tokenizer.load(tokenizer).vocab_size
+    job = f"{what}, {size:,} tokens, {threads_in_words(args.threads)}"
+    length = args.text.stat().st_size
+    return [Race(job, args.text.name, length, args.threads, results, notes, equal)]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which vocabulary."""
     parser.add_argument("--tokenizer", type=Path, metavar="FILE", help="default: trained here")
     parser.add_argument("--pattern", default="gpt2", help="of the tokenizer that is trained here")
+
+
+def main() -> int:
+    parser = parser_for(__doc__.splitlines()[0], [one.name for one in CONTESTANTS[1:]])
+    add_options(parser)
     parser.add_argument("--memory", action="store_true", help="string -> array, without files")
-    args = parse(parser, peers)
-    if args.worker:
-        run_worker(args, CONTESTANTS)
-        return 0
-    with scratch() as name:
-        folder = Path(name)
-        tokenizer = prepare(args, folder)
-        extra = ["--tokenizer", str(tokenizer), *(["--memory"] if args.memory else [])]
-        results = race(Path(__file__).resolve(), args, CONTESTANTS, folder, *extra)
-        notes, equal = compare(folder, results)
-        size = bl.Tokenizer.load(tokenizer).vocab_size
-    what = "a string in memory" if args.memory else "a file to a token file"
-    report(f"Encoding {what} with {size:,} tokens", args, results, notes)
-    return 0 if equal and not results[0].failure else 1
+    return run(parser, CONTESTANTS, compete)
 
 
 if __name__ == "__main__":

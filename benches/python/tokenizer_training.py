@@ -1,8 +1,9 @@
 """Training a BPE tokenizer: text file -> merges, byteloom beside its peers.
 
-Everyone splits by GPT-2's pattern and learns as many merges from the same bytes. The peers get the
-text as a list of documents; reading and cutting it counts, as reading does for byteloom. Before
-the race the merges are compared: Hugging Face's with ours under its rule for ties.
+Everyone splits by GPT-2's pattern and learns as many merges from the same bytes. Peers that take no
+file get the text as a list of documents; reading and cutting it counts, as reading does for the
+others. After the race the merges are compared, with ours under Hugging Face's rule for ties, which
+is the peers': where they differ, the notes say from which merge on.
 """
 
 from __future__ import annotations
@@ -13,23 +14,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from corpus import END_OF_TEXT, documents, read
 from harness import (
-    END_OF_TEXT,
+    GPT2_PATTERN,
     OURS,
     Contestant,
-    documents,
-    parse,
+    Race,
     parser_for,
     race,
-    read,
-    run_worker,
-    scratch,
     start_worker,
+    threads_in_words,
     timed,
 )
-from report import report
-
-GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+from report import run
 
 
 def hand_over(
@@ -118,7 +115,8 @@ def ffbpe(args: argparse.Namespace) -> dict[str, Any]:
         return library.train_bpe(texts, vocab_size=args.vocab_size, special_tokens=[END_OF_TEXT])
 
     model, figures = timed(train)
-    return hand_over(args, [left + right for left, right in model.merges], figures)
+    tokens = sorted(model.vocab.items(), key=lambda item: item[1])
+    return hand_over(args, [token for token, id_ in tokens if id_ > 256], figures)
 
 
 CONTESTANTS = (
@@ -143,29 +141,26 @@ def compare(ours: Path, theirs: Path) -> str:
     return f"the first {same:,} merges are equal, {common:,} of {most:,} tokens are in common"
 
 
-def main() -> int:
-    peers = [one.name for one in CONTESTANTS if one.name != OURS]
-    parser = parser_for(__doc__.splitlines()[0], peers)
-    parser.add_argument("--tie-break", default="", help=argparse.SUPPRESS)
-    args = parse(parser, peers)
-    if args.worker:
-        run_worker(args, CONTESTANTS)
-        return 0
+def compete(args: argparse.Namespace, folder: Path) -> list[Race]:
+    """The race, and how far the peers' merges are ours."""
     script = Path(__file__).resolve()
-    with scratch() as name:
-        folder = Path(name)
-        results = race(script, args, CONTESTANTS, folder)
-        notes = []
-        for result in results:
-            peer = result.contestant.name
-            if result.failure or peer == OURS:
-                continue
-            start_worker(script, args, OURS, folder, "--tie-break", "huggingface")
-            ours = folder / f"{OURS}-huggingface.json"
+    job = f"train {args.vocab_size:,}, {threads_in_words(args.threads)}"
+    results = race(script, args, CONTESTANTS, folder)
+    done = Race(job, args.text.name, args.text.stat().st_size, args.threads, results)
+    others = [one.name for one in results if not one.failure and one.name != OURS]
+    if others and done.good:
+        start_worker(script, args, OURS, folder, "--tie-break", "huggingface")
+        ours = folder / f"{OURS}-huggingface.json"
+        for peer in others:
             said = compare(ours, folder / f"{peer}.json")
-            notes.append(f"against {peer}, with ties to the smallest pair of ids: {said}")
-    report(f"Training a tokenizer of {args.vocab_size:,} tokens", args, results, notes)
-    return 1 if results[0].failure else 0
+            done.notes.append(f"against {peer}, with ties to the smallest pair of ids: {said}")
+    return [done]
+
+
+def main() -> int:
+    parser = parser_for(__doc__.splitlines()[0], [one.name for one in CONTESTANTS[1:]])
+    parser.add_argument("--tie-break", default="", help=argparse.SUPPRESS)
+    return run(parser, CONTESTANTS, compete)
 
 
 if __name__ == "__main__":

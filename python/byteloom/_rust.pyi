@@ -4,9 +4,10 @@ Everything here works on bytes, releases the GIL while it computes, answers Ctrl
 of a second, and raises ``ValueError`` for wrong arguments and contents, ``OSError`` (with the
 path) for what the operating system refuses, and ``KeyboardInterrupt`` when stopped.
 
-``progress`` arguments are callables ``(done, total)`` in bytes or merges, called at most ten times
-a second from the calling thread; ``text`` arguments are ``str`` (encoded as UTF-8; lone surrogates
-become U+FFFD, as in tiktoken) or ``bytes`` (any, valid UTF-8 or not).
+``progress`` arguments are callables ``(done, total)`` in bytes of the files or merges, called at
+most ten times a second from the calling thread, with a total of 0 where it is unknown; ``text``
+arguments are ``str`` (encoded as UTF-8; lone surrogates become U+FFFD, as in tiktoken) or ``bytes``
+(any, valid UTF-8 or not).
 """
 
 from collections.abc import Callable, Sequence
@@ -34,6 +35,13 @@ def pretokenize(text: Text, pattern: str, special_tokens: Sequence[str] = ()) ->
     The pieces, joined, are always the text: what a pattern does not match is kept.
     """
 
+def simd() -> str:
+    """How text is scanned: the best way of this processor, or what ``BYTELOOM_SIMD`` names.
+
+    One of ``scalar``, ``avx2``, ``avx512``, ``neon``. It matters to the GPT-2 pattern only. The
+    variable is looked at once, when text is first scanned or this is first asked.
+    """
+
 @final
 class PretokenCounts:
     """Distinct pretokens with 64-bit counts, and the pattern and special tokens that made them."""
@@ -45,15 +53,17 @@ class PretokenCounts:
         num_threads: int | None = None,
         piece_size: int | None = None,
         progress: Progress | None = None,
+        column: str | None = None,
         memory_limit: int | None = None,
     ) -> None:
-        """Adds the counts of files, each a text of its own, read in pieces of ``piece_size`` bytes.
+        """Adds the counts of inputs, read in pieces of ``piece_size`` bytes.
 
         Args:
-            inputs: paths of plain files.
+            inputs: paths of files; ``-`` is standard input. What is in a file, its name says.
             num_threads: worker threads; ``None`` takes every processor the process may use.
             piece_size: bytes read at a time; never changes the result, only speed and memory.
             progress: called with bytes done and bytes in all.
+            column: the key or column that holds the text; ``None`` is "text".
             memory_limit: bytes that counting may take; what needs more is put aside on the disk,
                 and left out, as :attr:`pruned` says, if the sums need more.
         """
@@ -229,8 +239,14 @@ class Tokenizer:
         num_threads: int | None = None,
         piece_size: int | None = None,
         progress: Progress | None = None,
+        column: str | None = None,
+        separator: str | None = None,
     ) -> tuple[int, int, str]:
-        """Files -> one token file (``.npy`` or raw ``.bin``); returns (tokens, bytes, dtype)."""
+        """Files -> one token file (``.npy`` or raw ``.bin``); returns (tokens, bytes, dtype).
+
+        Inputs and ``column`` are those of :meth:`PretokenCounts.count_files`; ``separator`` is a
+        special token that is put behind every document.
+        """
 
     def count_tokens(self, counts: PretokenCounts) -> int:
         """How many tokens the counted pretokens become."""

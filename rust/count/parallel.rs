@@ -6,18 +6,23 @@ use super::levels::MERGING;
 use super::store::Store;
 use super::{Counts, Key, SHARDS, Slot, long, shard_of};
 use crate::chunk::{DEFAULT_PIECE_SIZE, Pieces};
+use crate::piece::Piece;
 use crate::prefetch::prefetch;
 use crate::pretokenize::{MAX_BATCH, Pretokenizer};
+use crate::source::DEFAULT_COLUMN;
 use crate::special::{Segment, SpecialTokens};
 use crate::{Error, Monitor, Result, threads};
 
-/// How files are counted; nothing here changes the counts, unless memory is too short for all of them.
+/// How files are counted; threads and pieces do not change the counts, a memory limit only if it is too
+/// low for all of them.
 #[derive(Clone, Debug)]
 pub struct CountOptions {
     /// Worker threads; `None` takes every processor that the process may use.
     pub num_threads: Option<usize>,
     /// Bytes read at a time.
     pub piece_size: usize,
+    /// The key or column of JSON lines and Parquet that holds the text.
+    pub column: String,
     /// Bytes of memory that counting may take. Counts that need more go to the folder for temporary
     /// files (`TMPDIR`) now and then and are added up in the end. Should the sums need more, the rarest
     /// are left out, and [`Counts::pruned`] says how many.
@@ -26,7 +31,8 @@ pub struct CountOptions {
 
 impl Default for CountOptions {
     fn default() -> Self {
-        Self { num_threads: None, piece_size: DEFAULT_PIECE_SIZE, memory_limit: None }
+        let (piece_size, column) = (DEFAULT_PIECE_SIZE, DEFAULT_COLUMN.into());
+        Self { num_threads: None, piece_size, column, memory_limit: None }
     }
 }
 
@@ -64,12 +70,12 @@ impl CountOptions {
     }
 }
 
-/// Counts the pretokens of files, each a text of its own, in memory that follows the number of
-/// distinct pretokens, or stops at a limit.
+/// Counts the pretokens of inputs, whose documents are texts of their own, in memory that follows the
+/// number of distinct pretokens, or stops at a limit. [`source`](crate::source) says what inputs can be.
 ///
 /// # Errors
-/// A file cannot be read, the pattern's engine gives up, the monitor was cancelled, or the memory limit
-/// is too low or the disk refuses what does not fit.
+/// An input cannot be read, the pattern's engine gives up, the monitor was cancelled, the memory limit
+/// is too low, or the disk refuses what does not fit.
 pub fn count_files(
     inputs: &[PathBuf],
     pretokenizer: &Pretokenizer,
@@ -78,16 +84,19 @@ pub fn count_files(
     monitor: &Monitor,
 ) -> Result<Counts> {
     let (threads, budget) = options.resolve()?;
-    let pieces = Pieces::open(inputs, pretokenizer, special, options.piece_size)?;
-    monitor.start(pieces.total_bytes());
+    let (column, size) = (&options.column, options.piece_size);
+    let pieces = Pieces::open(inputs, column, pretokenizer, special, size, monitor.stop())?;
+    monitor.start(pieces.total_bytes().unwrap_or(0));
     let store = Store::new(budget, monitor);
     threads::run(threads, |failed| {
         let mut counter = Counter::new(&store);
-        let mut piece = Vec::new();
+        let mut piece = Piece::default();
         while !failed() && pieces.next(&mut piece)?.is_some() {
-            counter.count(&piece, pretokenizer, special, monitor)?;
+            for part in piece.parts() {
+                counter.count(part.text, pretokenizer, special, monitor)?;
+            }
             store.check()?;
-            monitor.advance(piece.len() as u64);
+            monitor.advance(piece.progress());
         }
         counter.finish();
         Ok(())

@@ -1,8 +1,9 @@
 //! Pretoken -> its ids, for those that come again and again.
 //!
-//! The table has a fixed size: memory does not follow the text. A pretoken that falls on a taken slot
-//! takes it over; who was there moves to the other slot of the cache line, and whoever was there is
-//! forgotten. Frequent pretokens soon have their slots back.
+//! The table has a fixed size, so that memory does not follow the text. A pretoken has a slot of its own,
+//! whose memory can be asked for ahead, and takes it over; whoever was there moves to another slot of the
+//! same group, nearby in memory. Merging a pretoken anew costs as much as dozens of look-ups, so even few
+//! that are forgotten too early would cost more than all that are remembered.
 
 use bytemuck::Zeroable;
 
@@ -14,6 +15,9 @@ use crate::prefetch::prefetch;
 /// two bytes a slot is 32 bytes, half of a cache line.
 pub const INLINE: usize = 7;
 
+/// Slots of a group: two cache lines with ids of two bytes, which processors like to load together.
+const GROUP: usize = 4;
+
 #[derive(Clone, Copy, Debug, Zeroable)]
 #[repr(C, align(32))]
 struct Slot<T> {
@@ -24,54 +28,73 @@ struct Slot<T> {
     len: u16,
 }
 
-/// A table of `SLOTS` slots, a power of two and at least two.
+/// A table of `SLOTS` slots, a power of two and at least a group.
 #[derive(Debug)]
 pub struct Cache<T, const SLOTS: usize> {
     slots: Box<[Slot<T>; SLOTS]>,
+    /// Counts, so that the slots of full groups are taken over in turns.
+    turn: usize,
+}
+
+/// What is known of a pretoken that is not in its own slot.
+#[derive(Debug)]
+pub enum Known<'c, T> {
+    /// The ids, and how many they are.
+    Ids(&'c [T; INLINE], usize),
+    /// They are more than a slot holds.
+    Many,
 }
 
 impl<T: TokenId, const SLOTS: usize> Cache<T, SLOTS> {
     /// An empty cache.
     pub fn new() -> Self {
-        const { assert!(SLOTS.is_power_of_two()) };
-        Self { slots: bytemuck::zeroed_box() }
+        const { assert!(SLOTS.is_power_of_two() && SLOTS >= GROUP) };
+        Self { slots: bytemuck::zeroed_box(), turn: 0 }
     }
 
-    /// Where a pretoken belongs; asks for the memory there.
+    /// Which slot is a pretoken's own; asks for the memory there.
     #[inline(always)]
     pub fn prefetch(&self, key: Key) -> usize {
-        let place = key.hash() as usize % SLOTS;
-        prefetch(&*self.slots, place);
-        place
+        let own = key.hash() as usize % SLOTS;
+        prefetch(&*self.slots, own);
+        own
     }
 
-    /// The ids of a pretoken and how many they are, if they are here; those behind mean nothing.
+    /// The ids of a pretoken and how many they are, if they are in its own slot; those behind mean
+    /// nothing.
     #[inline(always)]
-    pub fn get(&self, place: usize, key: Key) -> Option<(&[T; INLINE], usize)> {
-        let slot = &self.slots[place % SLOTS];
+    pub fn get(&self, own: usize, key: Key) -> Option<(&[T; INLINE], usize)> {
+        let slot = &self.slots[own % SLOTS];
         (slot.key == key).then_some((&slot.ids, slot.len.into()))
     }
 
-    /// As [`Cache::get`], for a pretoken that was pushed out of its slot: it moves back.
-    pub fn recover(&mut self, place: usize, key: Key) -> Option<(&[T; INLINE], usize)> {
-        let (place, other) = (place % SLOTS, (place ^ 1) % SLOTS);
-        if self.slots[other].key != key {
-            return None;
+    /// The other slots of a group.
+    fn others(own: usize) -> impl Iterator<Item = usize> {
+        (1..GROUP).map(move |other| (own ^ other) % SLOTS)
+    }
+
+    /// Looks in the rest of the group for a pretoken that is not in its own slot, and moves it there.
+    pub fn find(&mut self, own: usize, key: Key) -> Option<Known<'_, T>> {
+        let own = own % SLOTS;
+        if let Some(other) = Self::others(own).find(|&other| self.slots[other].key == key) {
+            self.slots.swap(own, other);
+            return self.get(own, key).map(|(ids, len)| Known::Ids(ids, len));
         }
-        self.slots.swap(place, other);
-        self.get(place, key)
+        let is_marked = |slot: usize| self.slots[slot].key == key.marked();
+        (is_marked(own) || Self::others(own).any(is_marked)).then_some(Known::Many)
     }
 
-    /// Whether a pretoken is known to have more ids than a slot holds.
-    pub fn has_many(&self, place: usize, key: Key) -> bool {
-        self.slots[place % SLOTS].key == key.marked()
-    }
-
-    /// Keeps the ids of a pretoken, or that they are many: then its key is found by nobody who does not
-    /// ask for that.
-    pub fn put(&mut self, place: usize, key: Key, ids: &[u32]) {
-        self.slots[(place ^ 1) % SLOTS] = self.slots[place % SLOTS];
-        let slot = &mut self.slots[place % SLOTS];
+    /// Keeps the ids of a pretoken, or that they are many: then nobody finds its key who does not ask for
+    /// that.
+    pub fn put(&mut self, own: usize, key: Key, ids: &[u32]) {
+        let own = own % SLOTS;
+        if self.slots[own].len > 0 {
+            let free = Self::others(own).find(|&other| self.slots[other].len == 0);
+            self.turn += 1;
+            let other = free.unwrap_or((own ^ (1 + self.turn % (GROUP - 1))) % SLOTS);
+            self.slots[other] = self.slots[own];
+        }
+        let slot = &mut self.slots[own];
         slot.key = if ids.len() <= INLINE { key } else { key.marked() };
         slot.len = ids.len() as u16;
         for (kept, &id) in slot.ids.iter_mut().zip(ids) {

@@ -32,9 +32,6 @@ pub struct MergeTable {
 const ID_BITS: u32 = 21;
 const RANK_BITS: u32 = 22;
 
-/// Bits for a place in a short pretoken, behind its rank.
-const PLACE_BITS: u32 = 6;
-
 /// The most ids that a vocabulary can have to be encoded with.
 pub const MAX_IDS: usize = 1 << ID_BITS;
 
@@ -127,8 +124,9 @@ impl MergeTable {
         if len == 0 {
             return;
         }
-        // A rank and the place of its pair in one number, so that the smallest is the one to merge.
-        let packed = |rank: u32, place: usize| rank << PLACE_BITS | place as u32;
+        // A rank and the place of its pair in one number, so that the smallest is the one to merge. In 64
+        // bits, so that they are compared one by one: wide loads would wait for the narrow stores before.
+        let packed = |rank: u32, place: usize| u64::from(rank) << 32 | place as u64;
         let (mut ids, mut merges) = ([0; N], [packed(NONE, 0); N]);
         for (id, &byte) in ids.iter_mut().zip(pretoken) {
             *id = self.bytes[usize::from(byte)];
@@ -139,8 +137,8 @@ impl MergeTable {
         }
         let mut there = u64::MAX >> (64 - len);
         loop {
-            let best = merges.iter().fold(u32::MAX, |best, &merge| best.min(merge));
-            let (rank, at) = (best >> PLACE_BITS, best as usize % (1 << PLACE_BITS) % N);
+            let best = merges[..len].iter().fold(u64::MAX, |best, &merge| best.min(merge));
+            let (rank, at) = ((best >> 32) as u32, best as usize % N);
             if rank == NONE {
                 break;
             }

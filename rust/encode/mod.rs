@@ -4,6 +4,7 @@
 //! made by merging its bytes ([`merge`]). Files go straight to a token file ([`stream`]).
 
 mod cache;
+mod decode;
 mod long;
 mod merge;
 mod pool;
@@ -20,8 +21,9 @@ use crate::{Error, Monitor, Result};
 
 pub use stream::{Dtype, EncodeOptions, EncodeStats};
 
+use decode::Decoder;
 use merge::{MAX_IDS, MergeTable, Scratch};
-use pool::{Pool, Pooled, TextWorker};
+use pool::{Pool, Pooled};
 use worker::{Output, Worker};
 
 /// A type of which token files and arrays are made.
@@ -54,6 +56,7 @@ pub struct Encoder {
     special: SpecialTokens,
     special_ids: Vec<u32>,
     table: MergeTable,
+    decoder: Decoder,
     pool: Pool,
 }
 
@@ -87,6 +90,7 @@ impl Encoder {
             special: SpecialTokens::new(&tokens)?,
             special_ids,
             table: MergeTable::new(&vocabulary),
+            decoder: Decoder::new(&vocabulary),
             pool: Pool::default(),
             vocabulary,
             pretokenizer,
@@ -123,18 +127,20 @@ impl Encoder {
     /// # Errors
     /// One of them is no special token of this vocabulary.
     pub fn allow<T: AsRef<[u8]>>(&self, tokens: &[T]) -> Result<AllowedSpecial> {
-        let mut ids = Vec::new();
-        for token in tokens.iter().map(AsRef::as_ref) {
-            let index = self.special.tokens().iter().position(|known| known == token);
-            let index = index.ok_or_else(|| {
-                Error::invalid(format!(
-                    "{:?} is no special token of this tokenizer",
-                    String::from_utf8_lossy(token)
-                ))
-            })?;
-            ids.push(self.special_ids[index]);
-        }
-        Ok(AllowedSpecial::Only(SpecialTokens::new(tokens)?, ids))
+        let ids = tokens.iter().map(|token| self.special_id(token.as_ref())).collect::<Result<_>>();
+        Ok(AllowedSpecial::Only(SpecialTokens::new(tokens)?, ids?))
+    }
+
+    /// The id of a special token.
+    fn special_id(&self, token: &[u8]) -> Result<u32> {
+        let index = self.special.tokens().iter().position(|known| known == token);
+        let index = index.ok_or_else(|| {
+            Error::invalid(format!(
+                "{:?} is no special token of this tokenizer",
+                String::from_utf8_lossy(token)
+            ))
+        })?;
+        Ok(self.special_ids[index])
     }
 
     /// Appends the ids of a text. `T` must be wide enough for the vocabulary.
@@ -148,11 +154,18 @@ impl Encoder {
         monitor: &Monitor,
         ids: &mut Vec<T>,
     ) -> Result<()> {
-        let mut worker = self.pool.take().unwrap_or_else(TextWorker::new);
-        let before = ids.len();
-        ids.resize(before + room_for::<T>(text), T::from_id(0));
-        let result = self.encode_with(&mut worker, text, allowed, monitor, &mut ids[before..]);
-        ids.truncate(before + result.as_ref().map_or(0, |count| *count));
+        let mut worker = self.pool.take().unwrap_or_else(Worker::new);
+        let mut room = std::mem::take(&mut worker.room);
+        if room.len() < room_for::<T>(text.len()) {
+            room.resize(room_for::<T>(text.len()), T::from_id(0));
+        }
+        let result = self.encode_with(&mut worker, text, allowed, monitor, &mut room);
+        if let Ok(count) = &result {
+            ids.extend_from_slice(&room[..*count]);
+        }
+        if text.len() <= KEPT_ROOM {
+            worker.room = room;
+        }
         self.pool.give_back(worker);
         result.map(drop)
     }
@@ -212,20 +225,14 @@ impl Encoder {
     /// # Errors
     /// An id outside the vocabulary; the message says which, where, and how large that is.
     pub fn decode(&self, ids: &[u32], out: &mut Vec<u8>) -> Result<()> {
-        for (position, &id) in ids.iter().enumerate() {
-            let token = self.vocabulary.token(id).ok_or_else(|| {
-                Error::invalid(format!(
-                    "id {id} at position {position} is not in the vocabulary, whose ids are 0 .. {}",
-                    self.vocabulary.len() - 1
-                ))
-            })?;
-            out.extend_from_slice(token);
-        }
-        Ok(())
+        self.decoder.decode(ids, out)
     }
 }
 
+/// Longer texts' room is given back.
+const KEPT_ROOM: usize = 1 << 16;
+
 /// How many ids there must be room for: a text has at most as many as bytes.
-fn room_for<T: TokenId>(text: &[u8]) -> usize {
-    text.len() + Output::<T>::SLACK
+fn room_for<T: TokenId>(bytes: usize) -> usize {
+    bytes + Output::<T>::SLACK
 }

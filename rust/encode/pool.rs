@@ -10,12 +10,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::worker::Worker;
 
-/// Slots of the cache for texts from memory: 2 MiB with ids of two bytes, taken when the encoder is
+/// Slots of the cache for texts from memory: 4 MiB with ids of two bytes, taken when the encoder is
 /// made and never more.
-const TEXT_CACHE: usize = 1 << 16;
+const SLOTS: usize = 1 << 17;
 
 /// A worker for texts from memory.
-pub type TextWorker<T> = Worker<T, TEXT_CACHE>;
+pub type TextWorker<T> = Worker<T, SLOTS>;
 
 /// The idle workers.
 #[derive(Debug)]

@@ -8,18 +8,17 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{AllowedSpecial, Encoder, TokenId, Worker, room_for};
-use crate::atomic::{begin_writing_out, write_atomic};
+use crate::atomic::{begin_writing_out, write_all_at, write_atomic};
 use crate::chunk::{DEFAULT_PIECE_SIZE, Pieces};
+use crate::piece::Piece;
+use crate::source::DEFAULT_COLUMN;
 use crate::{Error, Monitor, Result, threads};
 
 /// Slots of a worker's cache: 8 MiB with ids of two bytes.
-const FILE_CACHE: usize = 1 << 18;
+const SLOTS: usize = 1 << 18;
 
 /// Encoded pieces that may wait for an earlier one, per thread.
 const AHEAD: usize = 2;
-
-/// Bytes of ids after which the disk begins to write them: it has time while others are made.
-const WRITE_OUT: u64 = 4 << 20;
 
 /// How ids are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,7 +32,7 @@ pub enum Dtype {
     U32,
 }
 
-/// How files are encoded; threads and pieces do not change the ids.
+/// How inputs are encoded; threads and pieces do not change the ids.
 #[derive(Clone, Debug)]
 pub struct EncodeOptions {
     /// How ids are stored.
@@ -42,11 +41,22 @@ pub struct EncodeOptions {
     pub num_threads: Option<usize>,
     /// Bytes read at a time.
     pub piece_size: usize,
+    /// The key or column of JSON lines and Parquet that holds the text.
+    pub column: String,
+    /// A special token whose id is put behind every document: a record of JSON lines or Parquet, any
+    /// other input as a whole.
+    pub separator: Option<Vec<u8>>,
 }
 
 impl Default for EncodeOptions {
     fn default() -> Self {
-        Self { dtype: Dtype::Auto, num_threads: None, piece_size: DEFAULT_PIECE_SIZE }
+        Self {
+            dtype: Dtype::Auto,
+            num_threads: None,
+            piece_size: DEFAULT_PIECE_SIZE,
+            column: DEFAULT_COLUMN.into(),
+            separator: None,
+        }
     }
 }
 
@@ -71,11 +81,13 @@ enum Format {
 }
 
 impl Encoder {
-    /// Encodes files, in order, into one token file that appears when it is complete.
+    /// Encodes inputs, in order, into one token file that appears when it is complete.
+    /// [`source`](crate::source) says what inputs can be.
     ///
     /// # Errors
-    /// An ending other than `.npy` and `.bin`; two bytes asked of a vocabulary above 65,536; a file
-    /// that cannot be read or written; the monitor was cancelled.
+    /// An ending other than `.npy` and `.bin`; two bytes asked of a vocabulary above 65,536; a
+    /// separator that is no special token; a file that cannot be read or written; the monitor was
+    /// cancelled.
     pub fn encode_files(
         &self,
         inputs: &[PathBuf],
@@ -108,16 +120,21 @@ impl Encoder {
         monitor: &Monitor,
     ) -> Result<EncodeStats> {
         let threads = threads::resolve(options.num_threads)?;
-        let pieces = Pieces::open(inputs, self.pretokenizer(), &self.special, options.piece_size)?;
-        monitor.start(pieces.total_bytes());
+        let separator = options.separator.as_deref().map(|token| self.special_id(token));
+        let separator = separator.transpose()?;
+        let (column, size) = (&options.column, options.piece_size);
+        let (pretokenizer, special) = (self.pretokenizer(), &self.special);
+        let pieces = Pieces::open(inputs, column, pretokenizer, special, size, monitor.stop())?;
+        monitor.start(pieces.total_bytes().unwrap_or(0));
         let width = size_of::<T>();
         let mut totals = (0, 0);
         let mut failure = None;
         let written = write_atomic(output, |file| {
             let begin = format.begin(file, width)?;
-            let queue = OrderedWriter::new(file, threads * AHEAD);
+            let first = file.stream_position()?;
+            let queue = OrderedWriter::new(file, first, threads * AHEAD);
             let bytes = threads::run(threads, |failed| {
-                self.encode_pieces::<T>(&pieces, &queue, output, monitor, failed)
+                self.encode_pieces::<T>(&pieces, separator, &queue, output, monitor, failed)
             });
             match bytes {
                 Ok(bytes) => totals = (queue.ids(), bytes.iter().sum()),
@@ -141,29 +158,37 @@ impl Encoder {
     fn encode_pieces<T: TokenId>(
         &self,
         pieces: &Pieces,
+        separator: Option<u32>,
         queue: &OrderedWriter<'_, T>,
         output: &Path,
         monitor: &Monitor,
         failed: &dyn Fn() -> bool,
     ) -> Result<u64> {
-        let mut worker = Worker::<T, FILE_CACHE>::new();
-        let mut piece = Vec::new();
+        let mut worker = Worker::<T, SLOTS>::new();
+        let mut piece = Piece::default();
         let mut bytes = 0;
         while !failed()
             && let Some(index) = pieces.next(&mut piece)?
         {
             let mut block = queue.spare();
             // Room that was used before is not cleared again.
-            if block.room.len() < room_for::<T>(&piece) {
-                block.room.resize(room_for::<T>(&piece), T::from_id(0));
+            if block.room.len() < room_for::<T>(piece.size()) {
+                block.room.resize(room_for::<T>(piece.size()), T::from_id(0));
             }
-            let room = &mut block.room;
-            block.len =
-                self.encode_with(&mut worker, &piece, &AllowedSpecial::All, monitor, room)?;
+            block.len = 0;
+            for part in piece.parts() {
+                let room = &mut block.room[block.len..];
+                let allowed = &AllowedSpecial::All;
+                block.len += self.encode_with(&mut worker, part.text, allowed, monitor, room)?;
+                if let Some(separator) = separator.filter(|_| part.ends) {
+                    block.room[block.len] = T::from_id(separator);
+                    block.len += 1;
+                }
+            }
             let stop = || failed() || monitor.check().is_err();
             queue.put(index, block, &stop).map_err(|e| Error::io(output, "cannot write", &e))?;
-            bytes += piece.len() as u64;
-            monitor.advance(piece.len() as u64);
+            bytes += piece.bytes().len() as u64;
+            monitor.advance(piece.progress());
         }
         monitor.check()?;
         Ok(bytes)
@@ -179,29 +204,31 @@ struct Block<T> {
 
 /// Takes blocks in any order and writes them in theirs, with only so many waiting.
 struct OrderedWriter<'f, T> {
-    state: Mutex<WriterState<'f, T>>,
+    file: &'f File,
+    /// Where in the file the first id goes.
+    begin: u64,
+    state: Mutex<WriterState<T>>,
     moved: Condvar,
     ahead: usize,
 }
 
-struct WriterState<'f, T> {
-    file: &'f File,
+struct WriterState<T> {
+    /// The block that comes next.
     next: usize,
     waiting: BTreeMap<usize, Block<T>>,
     spare: Vec<Block<T>>,
+    /// How many ids stand before it.
     ids: u64,
-    /// Bytes of ids that the system was told to put on the disk.
-    written_out: u64,
 }
 
 impl<'f, T: TokenId> OrderedWriter<'f, T> {
-    fn new(file: &'f File, ahead: usize) -> Self {
+    fn new(file: &'f File, begin: u64, ahead: usize) -> Self {
         let (waiting, spare) = (BTreeMap::new(), Vec::new());
-        let state = WriterState { file, next: 0, waiting, spare, ids: 0, written_out: 0 };
-        Self { state: Mutex::new(state), moved: Condvar::new(), ahead }
+        let state = Mutex::new(WriterState { next: 0, waiting, spare, ids: 0 });
+        Self { file, begin, state, moved: Condvar::new(), ahead }
     }
 
-    fn lock(&self) -> MutexGuard<'_, WriterState<'f, T>> {
+    fn lock(&self) -> MutexGuard<'_, WriterState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -219,24 +246,30 @@ impl<'f, T: TokenId> OrderedWriter<'f, T> {
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
         state.waiting.insert(index, block);
-        let next = state.next;
-        if index == next {
-            while let Some(block) = {
-                let next = state.next;
-                state.waiting.remove(&next)
-            } {
-                write_ids(state.file, &block.room[..block.len])?;
-                state.ids += block.len as u64;
-                state.next += 1;
-                state.spare.push(block);
-            }
-            let written = state.ids * size_of::<T>() as u64;
-            if written - state.written_out >= WRITE_OUT {
-                begin_writing_out(state.file, state.written_out, written - state.written_out);
-                state.written_out = written;
-            }
-            self.moved.notify_all();
+        if index != state.next {
+            return Ok(());
         }
+        // All that is in order now has its place in the file; writing there is nobody else's concern.
+        let mut ready = Vec::new();
+        let first = state.ids;
+        while let Some(block) = {
+            let next = state.next;
+            state.waiting.remove(&next)
+        } {
+            state.ids += block.len as u64;
+            state.next += 1;
+            ready.push(block);
+        }
+        drop(state);
+        self.moved.notify_all();
+        let place = |ids: u64| self.begin + ids * size_of::<T>() as u64;
+        let mut ids = first;
+        for block in &ready {
+            write_ids(self.file, place(ids), &block.room[..block.len])?;
+            ids += block.len as u64;
+        }
+        begin_writing_out(self.file, place(first), place(ids) - place(first));
+        self.lock().spare.extend(ready);
         Ok(())
     }
 
@@ -246,15 +279,15 @@ impl<'f, T: TokenId> OrderedWriter<'f, T> {
     }
 }
 
-/// Ids as they lie in memory, which is little-endian as in the file on every processor that the wheels
-/// are built for; elsewhere their bytes are swapped.
-fn write_ids<T: TokenId>(mut file: &File, ids: &[T]) -> io::Result<()> {
+/// Writes ids to a place in the file, as they lie in memory: little-endian as in the file on every
+/// processor that the wheels are built for; elsewhere their bytes are swapped.
+fn write_ids<T: TokenId>(file: &File, place: u64, ids: &[T]) -> io::Result<()> {
     if cfg!(target_endian = "little") {
-        return file.write_all(bytemuck::cast_slice(ids));
+        return write_all_at(file, place, bytemuck::cast_slice(ids));
     }
     let mut bytes = bytemuck::cast_slice(ids).to_vec();
     bytes.chunks_exact_mut(size_of::<T>()).for_each(<[u8]>::reverse);
-    file.write_all(&bytes)
+    write_all_at(file, place, &bytes)
 }
 
 impl Format {

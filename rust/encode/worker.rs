@@ -1,7 +1,7 @@
 //! What one thread needs to turn text into ids.
 
 use super::TokenId;
-use super::cache::{Cache, INLINE};
+use super::cache::{Cache, INLINE, Known};
 use super::long::LongCache;
 use super::merge::{MergeTable, Scratch};
 use crate::count::Key;
@@ -18,6 +18,8 @@ pub struct Worker<T, const SLOTS: usize> {
     /// the cache.
     keys: Box<[Key; MAX_BATCH]>,
     places: Box<[usize; MAX_BATCH]>,
+    /// Room for the ids of a text, lent to whoever has none of their own.
+    pub room: Vec<T>,
 }
 
 /// Ids that are written one after the other, into room for as many as the text has bytes.
@@ -73,6 +75,7 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
             scratch: Scratch::default(),
             keys: bytemuck::zeroed_box(),
             places: bytemuck::zeroed_box(),
+            room: Vec::new(),
         }
     }
 
@@ -132,16 +135,17 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
         output: &mut Output<'_, T>,
     ) {
         let scratch = &mut self.scratch;
-        if key == Key::NONE || self.cache.has_many(place, key) {
-            output.extend(self.long.get(pretoken, |long| table.merge(long, scratch, monitor)));
-            return;
+        let known = if key == Key::NONE { Some(Known::Many) } else { self.cache.find(place, key) };
+        match known {
+            Some(Known::Ids(ids, len)) => output.extend_inline(ids, len),
+            Some(Known::Many) => {
+                output.extend(self.long.get(pretoken, |long| table.merge(long, scratch, monitor)));
+            }
+            None => {
+                let ids = table.merge(pretoken, scratch, monitor);
+                self.cache.put(place, key, ids);
+                output.extend(ids);
+            }
         }
-        if let Some((ids, len)) = self.cache.recover(place, key) {
-            output.extend_inline(ids, len);
-            return;
-        }
-        let ids = table.merge(pretoken, scratch, monitor);
-        self.cache.put(place, key, ids);
-        output.extend(ids);
     }
 }

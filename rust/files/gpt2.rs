@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::alphabet::Alphabet;
 use super::read_text;
 use crate::atomic::write_atomic;
-use crate::vocab::{Merge, Vocabulary};
+use crate::vocab::{Merge, Vocabulary, show};
 use crate::{Error, Result};
 
 /// Reads both files. The format does not say which tokens are special: with `None`, those are that are
@@ -29,6 +29,10 @@ pub fn load(vocab: &Path, merges: &Path, special: Option<&[Vec<u8>]>) -> Result<
 }
 
 /// The vocabulary of a table token -> id and of merges.
+///
+/// # Errors
+/// They contradict each other; or a special token is written as another token is in the alphabet, and so
+/// would have its id.
 pub(super) fn from_tables(
     json: &Map<String, Value>,
     merges: Vec<Merge>,
@@ -38,6 +42,7 @@ pub(super) fn from_tables(
     let alphabet = Alphabet::new();
     let made: HashSet<Vec<u8>> = merges.iter().map(|(a, b)| [a.as_slice(), b].concat()).collect();
     let is_ordinary = |bytes: &Vec<u8>| bytes.len() == 1 || made.contains(bytes);
+    let named: HashSet<&[u8]> = special.into_iter().flatten().map(Vec::as_slice).collect();
     let mut tokens = Vec::with_capacity(json.len());
     let mut found = Vec::new();
     for (text, id) in json {
@@ -47,7 +52,16 @@ pub(super) fn from_tables(
         // Special tokens stand there as they are, others in the alphabet.
         let plain = text.as_bytes().to_vec();
         let token = match alphabet.decode(text) {
-            Ok(bytes) if is_ordinary(&bytes) => bytes,
+            Ok(bytes) if is_ordinary(&bytes) => {
+                if bytes != plain && named.contains(plain.as_slice()) {
+                    return Err(Error::invalid(format!(
+                        "{source}: special token {text:?} is written as the token {} is, and would \
+                         share its id {id}",
+                        show(&bytes)
+                    )));
+                }
+                bytes
+            }
             Ok(_) | Err(_) => {
                 found.push((id, plain.clone()));
                 plain

@@ -14,6 +14,7 @@ pub mod pattern;
 pub mod simd;
 mod unicode;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::special::SpecialTokens;
@@ -256,22 +257,38 @@ impl Pretokenizer {
     #[must_use]
     pub fn last_cut(&self, text: &[u8], limit: usize, special: &SpecialTokens) -> Option<usize> {
         let limit = limit.min(text.len().saturating_sub(1));
-        let within = |rule: &dyn Fn(&[u8], usize) -> bool| {
-            (1..=limit).rev().find(|&at| rule(text, at) && !special.straddled(text, at))
-        };
-        match self.engine {
-            Engine::Scanner(Scanner::Gpt2) => within(&gpt2::is_cut),
-            Engine::Scanner(_) => within(&cl100k::is_cut),
-            // What an unknown expression looks at is unknown: special tokens alone stop it.
-            Engine::Pattern(_) => None,
-        }
-        .or_else(|| special.last_border(text, limit))
+        self.local_cut(text, 1..limit + 1, special).or_else(|| special.last_border(text, limit))
     }
 
-    /// How many bytes behind a place decide whether text can be cut there.
+    /// The last of some places where text can be cut, as far as the [`Pretokenizer::lookahead`] bytes
+    /// before and behind tell, whatever stands elsewhere; `text` holds them, or begins or ends where they
+    /// would be missing.
+    #[must_use]
+    pub fn local_cut(
+        &self,
+        text: &[u8],
+        mut places: Range<usize>,
+        special: &SpecialTokens,
+    ) -> Option<usize> {
+        let is_cut = match self.engine {
+            Engine::Scanner(Scanner::Gpt2) => gpt2::is_cut,
+            Engine::Scanner(_) => cl100k::is_cut,
+            // What an unknown expression looks at is unknown: special tokens alone stop it.
+            Engine::Pattern(_) => return None,
+        };
+        places.rfind(|&at| is_cut(text, at) && !special.straddled(text, at))
+    }
+
+    /// Whether [`Pretokenizer::local_cut`] can find any.
+    #[must_use]
+    pub fn cuts_are_local(&self) -> bool {
+        matches!(self.engine, Engine::Scanner(_))
+    }
+
+    /// How many bytes before and behind a place decide whether text can be cut there.
     #[must_use]
     pub fn lookahead(&self, special: &SpecialTokens) -> usize {
-        // A space and a character of four bytes; or the longest special token.
+        // A space and a character of four bytes, or two characters; or the longest special token.
         special.max_len().max(8)
     }
 }

@@ -10,7 +10,6 @@ use pyo3::types::PyBytes;
 use super::convert::{Text, special_to_str};
 use super::tokenizer::Tokenizer;
 use super::watch::watch;
-use crate::chunk;
 use crate::count::{CountOptions, Counts, CountsFile, Pruned, add_files, count_files, count_text};
 use crate::encode::Encoder;
 use crate::pretokenize::Pretokenizer;
@@ -52,7 +51,8 @@ impl PretokenCounts {
         })
     }
 
-    #[pyo3(signature = (inputs, num_threads = None, piece_size = None, progress = None, memory_limit = None))]
+    #[pyo3(signature = (inputs, num_threads = None, piece_size = None, progress = None, column = None, memory_limit = None))]
+    #[expect(clippy::too_many_arguments, reason = "Python names them")]
     fn count_files(
         &self,
         py: Python<'_>,
@@ -60,10 +60,16 @@ impl PretokenCounts {
         num_threads: Option<usize>,
         piece_size: Option<usize>,
         progress: Option<Bound<'_, PyAny>>,
+        column: Option<String>,
         memory_limit: Option<usize>,
     ) -> PyResult<()> {
-        let piece_size = piece_size.unwrap_or(chunk::DEFAULT_PIECE_SIZE);
-        let options = CountOptions { num_threads, piece_size, memory_limit };
+        let default = CountOptions::default();
+        let options = CountOptions {
+            num_threads,
+            piece_size: piece_size.unwrap_or(default.piece_size),
+            column: column.unwrap_or(default.column),
+            memory_limit,
+        };
         let fresh = watch(py, progress.as_ref(), |monitor| {
             count_files(&inputs, &self.pretokenizer, &self.special, &options, monitor)
         })?;

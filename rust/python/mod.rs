@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::Monitor;
+use crate::pretokenize::simd::Simd;
 use crate::pretokenize::{self, Pretokenizer};
 use crate::special::{Segment, SpecialTokens};
 use convert::Text;
@@ -48,12 +49,18 @@ fn pretokenize_text<'py>(
     Ok(pieces)
 }
 
+#[pyfunction]
+fn simd() -> &'static str {
+    Simd::get().name()
+}
+
 /// The module `byteloom._rust`.
 #[pymodule]
 fn _rust(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("PRESETS", pretokenize::presets().collect::<Vec<_>>())?;
     module.add_function(wrap_pyfunction!(resolve_pattern, module)?)?;
     module.add_function(wrap_pyfunction!(pretokenize_text, module)?)?;
+    module.add_function(wrap_pyfunction!(simd, module)?)?;
     module.add_class::<PretokenCounts>()?;
     module.add_class::<Tokenizer>()
 }

@@ -14,7 +14,7 @@ use super::watch::watch;
 use crate::encode::{AllowedSpecial, Dtype, EncodeOptions, Encoder, TokenId};
 use crate::pretokenize::Pretokenizer;
 use crate::vocab::{Merge, Vocabulary};
-use crate::{Monitor, Result, chunk, files, threads};
+use crate::{Monitor, Result, files, threads};
 
 /// Texts from this size on are encoded by a watched thread, so that Ctrl-C can stop them.
 const LONG_TEXT: usize = 1 << 22;
@@ -264,7 +264,16 @@ impl Tokenizer {
     }
 
     #[expect(clippy::too_many_arguments, reason = "Python names them")]
-    #[pyo3(signature = (inputs, output, dtype = "auto", num_threads = None, piece_size = None, progress = None))]
+    #[pyo3(signature = (
+        inputs,
+        output,
+        dtype = "auto",
+        num_threads = None,
+        piece_size = None,
+        progress = None,
+        column = None,
+        separator = None,
+    ))]
     fn encode_files(
         &self,
         py: Python<'_>,
@@ -274,6 +283,8 @@ impl Tokenizer {
         num_threads: Option<usize>,
         piece_size: Option<usize>,
         progress: Option<Bound<'_, PyAny>>,
+        column: Option<String>,
+        separator: Option<String>,
     ) -> PyResult<(u64, u64, &'static str)> {
         let dtype = match dtype {
             "auto" => Dtype::Auto,
@@ -285,8 +296,14 @@ impl Tokenizer {
                 )));
             }
         };
-        let piece_size = piece_size.unwrap_or(chunk::DEFAULT_PIECE_SIZE);
-        let options = EncodeOptions { dtype, num_threads, piece_size };
+        let default = EncodeOptions::default();
+        let options = EncodeOptions {
+            dtype,
+            num_threads,
+            piece_size: piece_size.unwrap_or(default.piece_size),
+            column: column.unwrap_or(default.column),
+            separator: separator.map(String::into_bytes),
+        };
         let stats = watch(py, progress.as_ref(), |monitor| {
             self.encoder.encode_files(&inputs, &output, &options, monitor)
         })?;

@@ -77,7 +77,7 @@ pub fn watch<T: Send>(
 fn report(py: Python<'_>, progress: Option<&Py<PyAny>>, monitor: &Monitor) -> PyResult<()> {
     let (done, total) = monitor.progress();
     match progress {
-        Some(callback) if total > 0 => callback.call1(py, (done, total)).map(drop),
+        Some(callback) if done > 0 || total > 0 => callback.call1(py, (done, total)).map(drop),
         _ => Ok(()),
     }
 }

@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 use byteloom::chunk::{DEFAULT_PIECE_SIZE, Pieces};
 use byteloom::count::{CountOptions, Counts, count_files, count_text};
+use byteloom::piece::Piece;
 use byteloom::pretokenize::Pretokenizer;
 use byteloom::special::SpecialTokens;
 use byteloom::{Error, ErrorKind, Monitor};
@@ -35,14 +36,28 @@ fn pieces(
     special: &SpecialTokens,
     piece_size: usize,
 ) -> Vec<Vec<u8>> {
-    let source = Pieces::open(inputs, pretokenizer, special, piece_size).unwrap();
-    let (mut all, mut buffer) = (Vec::new(), Vec::new());
-    while let Some(index) = source.next(&mut buffer).unwrap() {
-        assert_eq!(index, all.len());
-        assert!(!buffer.is_empty());
-        all.push(buffer.clone());
+    let stop = Monitor::new().stop();
+    let source = Pieces::open(inputs, "text", pretokenizer, special, piece_size, stop).unwrap();
+    let (mut all, mut piece) = (Vec::new(), Piece::default());
+    let mut index = 0;
+    while let Some(found) = source.next(&mut piece).unwrap() {
+        assert_eq!(found, index);
+        index += 1;
+        // Plain text ends with its file, and nowhere else. What has no bytes is an end and no more.
+        let parts: Vec<_> = piece.parts().collect();
+        if parts.is_empty() {
+            assert_eq!(piece.progress(), 0, "a range that could not be cut off");
+            continue;
+        }
+        assert_eq!(parts.len(), 1);
+        assert!(parts[0].text == piece.bytes());
+        if parts[0].text.is_empty() {
+            assert!(parts[0].ends);
+        } else {
+            all.push(piece.bytes().to_vec());
+        }
     }
-    assert_eq!(source.next(&mut buffer).unwrap(), None);
+    assert_eq!(source.next(&mut piece).unwrap(), None);
     all
 }
 
@@ -60,7 +75,8 @@ fn counts<T: AsRef<[u8]>>(
 
 fn open(inputs: &[PathBuf], piece_size: usize) -> Result<Pieces, Error> {
     let gpt2 = Pretokenizer::new("gpt2").unwrap();
-    Pieces::open(inputs, &gpt2, &special_tokens(&[]), piece_size)
+    let stop = Monitor::new().stop();
+    Pieces::open(inputs, "text", &gpt2, &special_tokens(&[]), piece_size, stop)
 }
 
 #[test]
@@ -93,11 +109,11 @@ fn threads_and_pieces_do_not_change_the_counts() {
     let expected = counts(&texts, &gpt2, &special).sorted();
     for num_threads in 1..=8 {
         for piece_size in [1, 7, 64, 1 << 20] {
-            let options =
-                CountOptions { num_threads: Some(num_threads), piece_size, memory_limit: None };
+            let num_threads = Some(num_threads);
+            let options = CountOptions { num_threads, piece_size, ..CountOptions::default() };
             let monitor = Monitor::new();
             let found = count_files(&inputs, &gpt2, &special, &options, &monitor).unwrap();
-            assert_eq!(found.sorted(), expected, "{num_threads} threads, {piece_size}");
+            assert_eq!(found.sorted(), expected, "{num_threads:?} threads, {piece_size}");
             let bytes = texts.concat().len() as u64;
             assert_eq!(monitor.progress(), (bytes, bytes));
         }
@@ -138,7 +154,7 @@ fn the_same_file_may_be_read_twice() {
     let folder = tempfile::tempdir().unwrap();
     let input = file(folder.path(), "a", b"one");
     let source = open(&[input.clone(), input], 4).unwrap();
-    assert_eq!(source.total_bytes(), 6);
+    assert_eq!(source.total_bytes(), Some(6));
 }
 
 #[test]
@@ -155,6 +171,8 @@ fn refuses_inputs_that_cannot_be_read() {
     assert_eq!(error.kind(), ErrorKind::Io(std::io::ErrorKind::IsADirectory));
     assert!(error.to_string().contains(&folder.path().display().to_string()), "{error}");
 
+    let error = open(&["-".into(), good.clone(), "-".into()], 64).unwrap_err();
+    assert!(error.to_string().contains("given twice"), "{error}");
     let error = open(&[], 64).unwrap_err();
     assert_eq!(error.to_string(), "no input files");
     let error = open(&[good], 0).unwrap_err();
@@ -167,12 +185,12 @@ fn a_file_that_goes_or_shrinks_after_it_was_looked_at_is_an_error() {
     let going = file(folder.path(), "going", b"text");
     let source = open(std::slice::from_ref(&going), 64).unwrap();
     std::fs::remove_file(&going).unwrap();
-    let error = source.next(&mut Vec::new()).unwrap_err();
+    let error = source.next(&mut Piece::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io(std::io::ErrorKind::NotFound));
 
     let shrinking = file(folder.path(), "shrinking", &b"text ".repeat(100));
     let source = open(std::slice::from_ref(&shrinking), 10).unwrap();
-    let mut piece = Vec::new();
+    let mut piece = Piece::default();
     assert_eq!(source.next(&mut piece).unwrap(), Some(0));
     std::fs::write(&shrinking, b"text text text text text text").unwrap();
     let error = loop {
@@ -184,13 +202,18 @@ fn a_file_that_goes_or_shrinks_after_it_was_looked_at_is_an_error() {
     };
     assert!(error.to_string().contains("became shorter while it was read"), "{error}");
     assert!(error.to_string().contains("471 bytes are missing"), "{error}");
+    assert_eq!(source.next(&mut piece).unwrap(), None, "an error is the end");
 }
 
 #[cfg(unix)]
 #[test]
 fn a_device_has_no_length_beforehand() {
     let source = open(&[Path::new("/dev/null").into()], 64).unwrap();
-    assert_eq!(source.next(&mut Vec::new()).unwrap(), None);
+    assert_eq!(source.total_bytes(), None);
+    let mut piece = Piece::default();
+    assert_eq!(source.next(&mut piece).unwrap(), Some(0));
+    assert!(piece.bytes().is_empty());
+    assert_eq!(source.next(&mut piece).unwrap(), None);
 }
 
 #[test]
@@ -200,8 +223,8 @@ fn counting_stops_when_it_is_told_to_and_passes_errors_on() {
     let gpt2 = Pretokenizer::new("gpt2").unwrap();
     let special = special_tokens(&[]);
     for num_threads in [1, 3] {
-        let options =
-            CountOptions { num_threads: Some(num_threads), piece_size: 16, memory_limit: None };
+        let num_threads = Some(num_threads);
+        let options = CountOptions { num_threads, piece_size: 16, ..CountOptions::default() };
         let inputs = std::slice::from_ref(&input);
         let error = count_files(inputs, &gpt2, &special, &options, &cancelled()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cancelled);

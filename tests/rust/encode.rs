@@ -253,7 +253,7 @@ mod stream {
     }
 
     fn options(num_threads: usize, piece_size: usize) -> EncodeOptions {
-        EncodeOptions { dtype: Dtype::Auto, num_threads: Some(num_threads), piece_size }
+        EncodeOptions { num_threads: Some(num_threads), piece_size, ..EncodeOptions::default() }
     }
 
     fn run(

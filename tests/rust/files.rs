@@ -164,6 +164,30 @@ mod tokenizer_json {
     }
 
     #[test]
+    fn a_special_token_may_not_be_written_as_another_token_is() {
+        // The byte E9 is written as "é", and " low" as "Ġlow": a special token of that text would be
+        // the same entry of the table.
+        let vocabulary = example(&[]);
+        let document = document(&vocabulary, "gpt2");
+        for (content, token) in [("é", "0xe9"), ("Ġlow", "\" low\"")] {
+            let mut document = document.clone();
+            let id = document["model"]["vocab"][content].clone();
+            document["added_tokens"] = json!([{ "id": id, "content": content }]);
+            let message = parse(&document).unwrap_err();
+            let said = format!(
+                "special token {content:?} is written as the token {token} is, and would share its id {id}"
+            );
+            assert!(message.contains(&said), "{message}");
+        }
+        // One that is the token itself has its id.
+        let mut document = document;
+        let id = document["model"]["vocab"]["low"].clone();
+        document["added_tokens"] = json!([{ "id": id, "content": "low" }]);
+        let special = parse(&document).unwrap().vocabulary.special_tokens().to_vec();
+        assert_eq!(special, [(b"low".to_vec(), id.as_u64().unwrap() as u32)]);
+    }
+
+    #[test]
     fn post_processors_that_add_nothing() {
         let vocabulary = example(&["<|e|>"]);
         let mut document = document(&vocabulary, "gpt2");

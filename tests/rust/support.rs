@@ -8,9 +8,15 @@ use byteloom::pretokenize::{Pretokenizer, presets};
 use byteloom::special::{Segment, SpecialTokens};
 use proptest::prelude::*;
 
-/// A configuration of `cases` cases that writes no files of its own.
+/// A configuration of `cases` cases, or of as many as `PROPTEST_CASES` says if that is less (for runs
+/// under valgrind and the like), that writes no files of its own.
 pub fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    let most = std::env::var("PROPTEST_CASES").ok().and_then(|most| most.parse().ok());
+    ProptestConfig {
+        cases: cases.min(most.unwrap_or(u32::MAX)),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
 }
 
 /// Contractions and what looks like them, whitespace of every kind, all classes of characters, and

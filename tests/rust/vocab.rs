@@ -142,6 +142,22 @@ mod ranks {
     }
 
     #[test]
+    fn of_long_tokens_take_no_time() {
+        // What training makes of one long word: ever longer tokens.
+        let doubled = (1..=17).map(|n| b"ab".repeat(1 << n));
+        let longest: Vec<Bytes> = std::iter::once(b"ab".to_vec()).chain(doubled).collect();
+        let bytes = bytes().into_iter().map(|(id, token)| (token, id));
+        let ranks = bytes.chain(longest.iter().cloned().zip(256..)).collect();
+        let begun = std::time::Instant::now();
+        let vocabulary = Vocabulary::from_ranks(ranks, Vec::new()).unwrap();
+        let halves = longest.iter().map(|half| (half.clone(), half.clone()));
+        let first = (b"a".to_vec(), b"b".to_vec());
+        let merges: Vec<_> = std::iter::once(first).chain(halves).take(18).collect();
+        assert_eq!(vocabulary.merges(), merges);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+
+    #[test]
     fn special_tokens_keep_their_ids() {
         let mut ranks = ranks(&trained(&[("abab".into(), 3)], 258));
         ranks.reverse();

@@ -21,6 +21,24 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefau
         return super()._get_help_string(action)
 
 
+#: What inputs can be: the end of a command's description.
+INPUTS = """\
+inputs:
+  a file, a folder (all files below it that are not hidden), a quoted glob, or - for standard
+  input; .gz and .zst are unpacked; in .jsonl (.jsonl.gz, .jsonl.zst) and .parquet every record is
+  a text of its own, under the key or in the column that --column names; anything else, and
+  standard input, is one plain text
+"""
+
+
+def add_inputs(parser: argparse.ArgumentParser, nargs: str) -> None:
+    """The arguments that say what to read."""
+    parser.add_argument("inputs", nargs=nargs, metavar="INPUT", help="what to read: see above")
+    parser.add_argument(
+        "--column", default="text", metavar="NAME", help="where .jsonl and .parquet hold the text"
+    )
+
+
 def peak_megabytes() -> float:
     """The most memory this process ever held (peak resident set), in 10**6 bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -11,12 +11,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from byteloom.cli.common import HelpFormatter, execute, peak_megabytes, say
+from byteloom.cli.common import (
+    INPUTS,
+    HelpFormatter,
+    add_inputs,
+    execute,
+    peak_megabytes,
+    say,
+)
 from byteloom.cli.memory import add_memory_limit
 from byteloom.tokenizer import PretokenCounts
 
 DESCRIPTION = """\
-Count the pretokens of text files: all that training needs to know of them. Shards can be counted on
+Count the pretokens of text: all that training needs to know of it. Shards can be counted on
 several machines, and their counts be added up.
 
 examples:
@@ -24,15 +31,16 @@ examples:
   byteloom count big.txt -o big.counts --memory-limit 2G
   byteloom add-counts 1.counts 2.counts -o all.counts
   train-bpe --counts all.counts --special-token '<|endoftext|>' --vocab-size 32000 -o tok.json
+
 """
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     parser = argparse.ArgumentParser(
-        "byteloom count", description=DESCRIPTION, formatter_class=HelpFormatter
+        "byteloom count", description=DESCRIPTION + INPUTS, formatter_class=HelpFormatter
     )
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="text files or quoted globs")
+    add_inputs(parser, "+")
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE", help="the counts"
     )
@@ -73,6 +81,7 @@ def run(args: argparse.Namespace) -> None:
             args.pattern,
             args.num_threads,
             progress=True,
+            column=args.column,
             memory_limit=args.memory_limit,
         )
     counts.save(args.output)

@@ -1,4 +1,4 @@
-"""``byteloom encode``: text files -> one token file."""
+"""``byteloom encode``: text -> one token file."""
 
 from __future__ import annotations
 
@@ -9,28 +9,35 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from byteloom.cli.common import HelpFormatter, execute, peak_megabytes
+from byteloom.cli.common import INPUTS, HelpFormatter, add_inputs, execute, peak_megabytes
 from byteloom.tokenizer import Tokenizer
 
 DESCRIPTION = """\
-Encode text files into one file of token ids, in order, in bounded memory.
+Encode text into one file of token ids, in order, in bounded memory.
 
 examples:
   byteloom encode tok.json train.txt -o train.npy
   byteloom encode tok.json 'texts/*.txt' -o all.npy --num-threads 4
   byteloom encode tok.json train.txt -o train.bin --dtype uint16    # raw ids, as nanoGPT reads them
+  byteloom encode tok.json web.parquet -o web.npy --separator '<|endoftext|>'    # behind each row
+
 """
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     parser = argparse.ArgumentParser(
-        "byteloom encode", description=DESCRIPTION, formatter_class=HelpFormatter
+        "byteloom encode", description=DESCRIPTION + INPUTS, formatter_class=HelpFormatter
     )
     parser.add_argument(
         "tokenizer", type=Path, help="tokenizer.json, tiktoken file, or their folder"
     )
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="text files or quoted globs")
+    add_inputs(parser, "+")
+    parser.add_argument(
+        "--separator",
+        metavar="T",
+        help="a special token to put behind each text: each record, or each file of plain text",
+    )
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE", help=".npy, or .bin for raw ids"
     )
@@ -54,7 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> None:
     """Encodes and says what came out."""
     stats = Tokenizer.load(args.tokenizer).encode_files(
-        args.inputs, args.output, args.dtype, args.num_threads, progress=True
+        args.inputs,
+        args.output,
+        args.dtype,
+        args.num_threads,
+        progress=True,
+        column=args.column,
+        separator=args.separator,
     )
     if args.json:
         extra = {"bytes_per_token": stats.bytes_per_token, "peak_megabytes": peak_megabytes()}

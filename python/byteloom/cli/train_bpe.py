@@ -11,29 +11,39 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from byteloom.cli.common import HelpFormatter, execute, peak_megabytes, say
+from byteloom.cli.common import (
+    INPUTS,
+    HelpFormatter,
+    add_inputs,
+    execute,
+    peak_megabytes,
+    say,
+)
 from byteloom.cli.memory import add_memory_limit
 from byteloom.tokenizer import PretokenCounts, Tokenizer
 
 DESCRIPTION = """\
-Train a byte-pair-encoding tokenizer on text files and write a Hugging Face tokenizer.json.
+Train a byte-pair-encoding tokenizer on text and write a Hugging Face tokenizer.json.
 
 examples:
   train-bpe my.txt --vocab-size 32000 --special-token '<|endoftext|>' -o tok.json
-  train-bpe 'texts/*.txt' more.txt --vocab-size 10000 -o tok.json
+  train-bpe 'texts/*.txt.gz' shards/ --vocab-size 10000 -o tok.json
+  train-bpe web.jsonl.zst --column content --vocab-size 10000 -o tok.json
+  xzcat my.txt.xz | train-bpe - --vocab-size 10000 -o tok.json
   train-bpe my.txt --vocab-size 32000 --counts my.counts -o tok32k.json   # counts and keeps them
   train-bpe --vocab-size 50000 --counts my.counts -o tok50k.json          # needs no text any more
   train-bpe --vocab-size 50000 --counts a.counts --counts b.counts        # adds them up
   train-bpe big.txt --vocab-size 32000 --memory-limit 4G                  # counting keeps to that
+
 """
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     parser = argparse.ArgumentParser(
-        "train-bpe", description=DESCRIPTION, formatter_class=HelpFormatter
+        "train-bpe", description=DESCRIPTION + INPUTS, formatter_class=HelpFormatter
     )
-    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="text files or quoted globs")
+    add_inputs(parser, "*")
     parser.add_argument(
         "--vocab-size",
         type=int,
@@ -137,6 +147,7 @@ def load_or_count(args: argparse.Namespace) -> PretokenCounts:
                 args.pattern,
                 args.num_threads,
                 progress=True,
+                column=args.column,
                 memory_limit=args.memory_limit,
             )
             for path in args.counts:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from byteloom import _rust
 from byteloom.tokenizer import exchange
-from byteloom.tokenizer.inputs import Inputs, resolve_inputs
+from byteloom.tokenizer.inputs import STDIN, Inputs, resolve_inputs
 from byteloom.tokenizer.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -231,26 +232,45 @@ class Tokenizer:
         dtype: Literal["auto", "uint16", "uint32"] = "auto",
         num_threads: int | None = None,
         progress: bool = False,
+        *,
+        column: str = "text",
+        separator: str | None = None,
     ) -> EncodeStats:
         """Files -> one token file, in order, in parallel and in bounded memory.
 
         Args:
-            inputs: a path, a glob, or several of them; no pretoken crosses from file to file.
+            inputs: a path, a folder, a glob, ``-`` for standard input, or several of them: plain
+                text, ``.gz``, ``.zst``, ``.jsonl``, ``.parquet``, as the name says. Each file, or
+                record of the latter two, is a text of its own.
             output: ``.npy`` (numpy's format, 1-D) or ``.bin`` (raw, little-endian); it appears
                 under this name when it is complete.
             dtype: "auto" takes uint16 where the vocabulary fits.
             num_threads: worker threads; never changes the result.
             progress: show a bar of the bytes read.
+            column: the key or column of ``.jsonl`` and ``.parquet`` that holds the text.
+            separator: a special token whose id is put behind each text.
 
         Raises:
-            ValueError: uint16 asked of a vocabulary above 65,536, or another ending.
+            ValueError: uint16 asked of a vocabulary above 65,536, or another ending; a separator
+                that is no special token; a damaged file or a record without text, with the place;
+                an output that is among the inputs.
             OSError: a file cannot be read or written; nothing is left behind.
         """
         files = resolve_inputs(inputs)
+        # Else a folder that was encoded into itself before would give its ids as text.
+        target = Path(output)
+        if target.exists() and any(target.samefile(file) for file in files if file != STDIN):
+            raise ValueError(f"{output} is among the inputs: name another output, or other inputs")
         begin = time.perf_counter()
         with progress_bar("encoding", "B", show=progress) as update:
             tokens, size, written = self._core.encode_files(
-                files, os.fspath(output), dtype, num_threads, progress=update
+                files,
+                os.fspath(output),
+                dtype,
+                num_threads,
+                progress=update,
+                column=column,
+                separator=separator,
             )
         return EncodeStats(tokens, size, time.perf_counter() - begin, written)
 

@@ -84,16 +84,20 @@ class PretokenCounts:
         num_threads: int | None = None,
         progress: bool = False,
         *,
+        column: str = "text",
         memory_limit: int | None = None,
     ) -> Self:
-        """Counts files in bounded memory, on all processors unless ``num_threads`` says otherwise.
+        r"""Counts inputs in bounded memory, on all processors unless ``num_threads`` is given.
 
         Args:
-            inputs: a path, a glob, or several of them; each file is a text of its own.
+            inputs: a path, a folder, a glob, ``-`` for standard input, or several of them: plain
+                text, ``.gz``, ``.zst``, ``.jsonl``, ``.parquet``, as the name says. Each file, or
+                record of the latter two, is a text of its own.
             special_tokens: as for the class.
             pattern: as for the class.
             num_threads: worker threads; never changes the result.
             progress: show a bar of the bytes read.
+            column: the key or column of ``.jsonl`` and ``.parquet`` that holds the text.
             memory_limit: bytes that counting may take, beside what the process has already. Counts
                 that need more are put aside on the disk, in the folder for temporary files
                 (``TMPDIR``), and added up in the end: that does not change them. Should the sums
@@ -102,13 +106,23 @@ class PretokenCounts:
                 its own.
 
         Raises:
-            FileNotFoundError: no such file, or a glob without a match.
-            ValueError: ``memory_limit`` is less than the threads need; the message says how much.
+            FileNotFoundError: no such file, a glob without a match, a folder without files.
+            ValueError: a damaged file, or a record without text; the message says where. Or a
+                ``memory_limit`` that is less than the threads need; it says how much that is.
+
+        Example:
+            >>> import tempfile, pathlib
+            >>> path = pathlib.Path(tempfile.mkdtemp()) / "texts.jsonl"
+            >>> _ = path.write_text('{"id": 1, "body": "low"}\n{"id": 2, "body": "er"}\n')
+            >>> PretokenCounts.from_files(path, column="body").items()
+            [(b'er', 1), (b'low', 1)]
         """
         files = resolve_inputs(inputs)
         counts = cls(special_tokens, pattern)
         with progress_bar("counting", "B", show=progress) as update:
-            counts._core.count_files(files, num_threads, progress=update, memory_limit=memory_limit)
+            counts._core.count_files(
+                files, num_threads, progress=update, column=column, memory_limit=memory_limit
+            )
         return counts._warned()
 
     @classmethod
@@ -363,6 +377,7 @@ def train_bpe(
     num_threads: int | None = None,
     progress: bool = False,
     *,
+    column: str = "text",
     memory_limit: int | None = None,
 ) -> Tokenizer:
     """Trains a tokenizer on files: :meth:`PretokenCounts.from_files`, then ``train``.
@@ -380,6 +395,12 @@ def train_bpe(
         vocab_size, list(special_tokens), tie_break
     )
     counts = PretokenCounts.from_files(
-        inputs, special_tokens, pattern, num_threads, progress, memory_limit=memory_limit
+        inputs,
+        special_tokens,
+        pattern,
+        num_threads,
+        progress,
+        column=column,
+        memory_limit=memory_limit,
     )
     return counts.train(vocab_size, tie_break=tie_break, progress=progress)

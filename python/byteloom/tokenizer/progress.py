@@ -14,6 +14,8 @@ def progress_bar(
 ) -> Iterator[Callable[[int, int], None] | None]:
     """A callback ``(done, total)`` that moves a bar, or ``None`` where nothing is to be shown.
 
+    A total of 0 is an unknown one: the bar is a counter then.
+
     The bar appears after a second, on stderr, and only if that is a terminal.
     """
     if not show:
@@ -23,7 +25,7 @@ def progress_bar(
     with tqdm(desc=what, unit=unit, unit_scale=scaled, delay=1, disable=None) as bar:
 
         def update(done: int, total: int) -> None:
-            bar.total = total
+            bar.total = total or None
             bar.update(done - bar.n)
 
         yield update

@@ -7,10 +7,14 @@ import subprocess
 import sys
 
 
-def byteloom(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-    """``byteloom ARGUMENTS``; text output, never raising."""
+def byteloom(
+    *arguments: object, piped: bytes | None = None, **options: object
+) -> subprocess.CompletedProcess[str]:
+    """``byteloom ARGUMENTS``, with ``piped`` as standard input; text output, never raising."""
     command = [sys.executable, "-m", "byteloom.cli.main", *map(str, arguments)]
     environment = {**os.environ, **options.pop("env", {})}
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, env=environment, **options
+    done = subprocess.run(
+        command, capture_output=True, input=piped, check=False, env=environment, **options
     )
+    output = (done.stdout.decode("utf-8"), done.stderr.decode("utf-8"))
+    return subprocess.CompletedProcess(done.args, done.returncode, *output)

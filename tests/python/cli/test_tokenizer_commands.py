@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import resource
@@ -119,6 +120,47 @@ def test_a_memory_limit_says_what_it_cost(folder: Path) -> None:
     assert done.stderr.count("occur less than 2 times") == 1
 
 
+def test_inputs_of_every_kind_give_the_same_tokenizer_and_ids(folder: Path) -> None:
+    train(folder)
+    expected = (folder / "tok.json").read_text()
+    text = (folder / "text.txt").read_bytes()
+    (folder / "more").mkdir()
+    (folder / "more" / "text.txt.gz").write_bytes(gzip.compress(text))
+    record = json.dumps({"id": 7, "body": TEXT}) + "\n"
+    (folder / "more.jsonl.gz").write_bytes(gzip.compress(record.encode()))
+    options = ["--vocab-size", 300, "--special-token", END, "--json"]
+    for inputs, piped in [
+        (["-"], text),
+        (["more"], None),
+        (["more/*.gz"], None),
+        (["more.jsonl.gz", "--column", "body"], None),
+    ]:
+        done = byteloom("train-bpe", *inputs, *options, "-o", "other.json", cwd=folder, piped=piped)
+        assert done.returncode == 0, done.stderr
+        assert (folder / "other.json").read_text() == expected
+        for separator in ([], ["--separator", END]):
+            output = ["-o", "t.npy", *separator]
+            done = byteloom("encode", "tok.json", *inputs, *output, cwd=folder, piped=piped)
+            assert done.returncode == 0, done.stderr
+            ids = bl.Tokenizer.load(folder / "tok.json").encode(TEXT)
+            assert np.load(folder / "t.npy").tolist() == ids + [0] * bool(separator)
+
+
+def test_ctrl_c_ends_the_waiting_for_a_pipe(folder: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "byteloom.cli.main", "train-bpe", "-", "--vocab-size", "300"],
+        cwd=folder, stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdin is not None
+    process.stdin.write(b"some text, and then nothing for a long time")
+    process.stdin.flush()
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(2) == 130
+    assert [path.name for path in folder.iterdir()] == ["text.txt"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -136,6 +178,9 @@ def test_a_memory_limit_says_what_it_cost(folder: Path) -> None:
         (["count", "missing.txt", "-o", "x.counts"], 1, "missing.txt"),
         (["count", "text.txt", "-o", "no/x.counts"], 1, "no folder"),
         (["add-counts", "text.txt", "-o", "x.counts"], 1, "text.txt: this is no file of"),
+        (["train-bpe", "-", "-", "--vocab-size", "300"], 1, "given twice"),
+        (["train-bpe", "text.txt", "none.jsonl", "--vocab-size", "300"], 1, "none.jsonl"),
+        (["encode", "tok.json", "text.txt", "-o", "x.npy", "--separator", "?"], 1, "no special"),
         (["encode", "missing.json", "text.txt", "-o", "x.npy"], 1, "missing.json"),
         (["encode", "text.txt", "text.txt", "-o", "x.npy"], 1, "text.txt"),
         (["decode", "tok.json", "text.txt"], 1, "text.txt"),
@@ -194,7 +239,7 @@ def test_ctrl_c_ends_a_long_call_within_a_second_and_leaves_nothing(
         [sys.executable, "-m", "byteloom.cli.main", *arguments],
         cwd=folder, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    with (folder / "endless").open("wb") as feed:
+    with (folder / "endless").open("wb", buffering=0) as feed:
         for _ in range(20):
             feed.write(b"words and more words\n" * 10_000)
         process.send_signal(signal.SIGINT)

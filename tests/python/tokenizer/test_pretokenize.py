@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import unicodedata
 from itertools import pairwise
@@ -165,3 +167,19 @@ def test_runs_of_a_million_spaces_and_newlines() -> None:
             first = run if joins_newlines else run[:-1]
             assert _rust.pretokenize(run + "x", preset)[0] == first.encode()
     assert len(_rust.pretokenize(PROSE + END, "gpt2", [END])) == len(slow_bpe.pretokens(PROSE)) + 1
+
+
+def test_the_way_of_scanning_can_be_named() -> None:
+    """In a fresh process each, for it is looked at once."""
+    show = "from byteloom import _rust; print(_rust.simd())"
+
+    def simd(**variables: str) -> str:
+        environment = {key: value for key, value in os.environ.items() if key != "BYTELOOM_SIMD"}
+        command = [sys.executable, "-c", show]
+        return subprocess.check_output(command, env=environment | variables, text=True).strip()
+
+    best = simd()
+    assert best in ("scalar", "avx2", "avx512", "neon")
+    assert simd(BYTELOOM_SIMD="scalar") == "scalar"
+    assert simd(BYTELOOM_SIMD=best) == best
+    assert simd(BYTELOOM_SIMD="abacus") == best
