@@ -45,6 +45,7 @@ fuzz_target!(|input: Input| {
     let options = CountOptions {
         num_threads: Some(usize::from(input.num_threads % 8) + 1),
         piece_size: usize::from(input.piece_size % 1024) + 1,
+        ..CountOptions::default()
     };
     let monitor = Monitor::new();
     let counts = count_files(&inputs, &preset.pretokenizer, &tokens, &options, &monitor);

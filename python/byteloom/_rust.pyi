@@ -54,6 +54,7 @@ class PretokenCounts:
         piece_size: int | None = None,
         progress: Progress | None = None,
         column: str | None = None,
+        memory_limit: int | None = None,
     ) -> None:
         """Adds the counts of inputs, read in pieces of ``piece_size`` bytes.
 
@@ -63,6 +64,8 @@ class PretokenCounts:
             piece_size: bytes read at a time; never changes the result, only speed and memory.
             progress: called with bytes done and bytes in all.
             column: the key or column that holds the text; ``None`` is "text".
+            memory_limit: bytes that counting may take; what needs more is put aside on the disk,
+                and left out, as :attr:`pruned` says, if the sums need more.
         """
 
     def count_texts(self, texts: Sequence[Text]) -> None:
@@ -87,8 +90,21 @@ class PretokenCounts:
         """Writes a versioned, checksummed file; it appears whole under its name or not at all."""
 
     @staticmethod
-    def load(path: str) -> PretokenCounts:
-        """Reads what :meth:`save` wrote; refuses a damaged file."""
+    def load(paths: Sequence[str], memory_limit: int | None = None) -> PretokenCounts:
+        """Reads what :meth:`save` wrote and adds it up; refuses damaged files."""
+
+    @staticmethod
+    def add_files(inputs: Sequence[str], output: str) -> tuple[int, int]:
+        """Files of counts -> one of their sums; returns (distinct pretokens, occurrences)."""
+
+    def at_least(self, count: int) -> PretokenCounts:
+        """Those that occur ``count`` times or more."""
+
+    def top(self, n: int) -> PretokenCounts:
+        """The ``n`` first of :meth:`most_common`."""
+
+    def filtered(self, keep: Callable[[bytes, int], object]) -> PretokenCounts:
+        """Those for which ``keep(pretoken, count)`` is true."""
 
     def train(
         self,
@@ -111,6 +127,14 @@ class PretokenCounts:
     @property
     def total_bytes(self) -> int:
         """The sum of every pretoken's length times its count."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the counts take."""
+
+    @property
+    def pruned(self) -> tuple[int, int, int] | None:
+        """Pretokens and occurrences left out for lack of memory, and the count they are below."""
 
     @property
     def pattern(self) -> str: ...

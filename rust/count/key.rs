@@ -68,6 +68,12 @@ impl Key {
         Unpacked(bytes)
     }
 
+    /// A number that stands to others as the bytes do: compared from the first on, and what has less of
+    /// them, but zeros, before what has more.
+    pub fn in_order(self) -> u128 {
+        u128::from(self.low.swap_bytes()) << 64 | u128::from(self.high.swap_bytes())
+    }
+
     /// A hash whose low bits are as good as its high ones: a 128-bit product, folded.
     #[inline]
     pub fn hash(self) -> u64 {

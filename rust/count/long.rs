@@ -26,6 +26,9 @@ impl Place {
     }
 }
 
+/// Bytes of a pretoken and its count in a list.
+const LISTED: usize = size_of::<(&[u8], u64)>();
+
 /// A hash of a long pretoken.
 #[inline]
 pub fn hash(pretoken: &[u8]) -> u64 {
@@ -58,6 +61,18 @@ impl LongTable {
     /// How many pretokens there are.
     pub fn len(&self) -> usize {
         self.places.len()
+    }
+
+    /// Bytes of memory that it takes, and that a list of its pretokens would take.
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity() + self.places.allocation_size() + self.places.capacity() * LISTED
+    }
+
+    /// Bytes that a table of so many pretokens takes, those of the pretokens apart.
+    pub fn memory_of(pretokens: u64) -> u64 {
+        let places = pretokens.saturating_mul(8).div_ceil(7).next_power_of_two().max(4);
+        let place = size_of::<Place>() + LISTED + 1;
+        if pretokens == 0 { 0 } else { places.saturating_mul(place as u64).saturating_add(32) }
     }
 
     /// All pretokens and their counts, in no order.

@@ -1,17 +1,26 @@
 //! Pretokens -> how often each occurs: all that training needs to know of a text.
 
-mod file;
+mod disk;
 mod key;
+mod levels;
 mod long;
+mod order;
 mod parallel;
+mod pruned;
+mod store;
+mod subset;
 mod table;
 
-pub use file::CountsFile;
+use std::convert::Infallible;
+
+pub use disk::{CountsFile, Sums, add_files};
 pub use parallel::{CountOptions, count_files, count_text};
+pub use pruned::Pruned;
 
 pub(crate) use key::Key;
 
 use long::LongTable;
+use order::InOrder;
 use table::{Slot, Table};
 
 /// Distinct pretokens with 64-bit counts.
@@ -23,12 +32,19 @@ use table::{Slot, Table};
 #[derive(Clone, Debug)]
 pub struct Counts {
     shards: Vec<Shard>,
+    pruned: Option<Pruned>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Shard {
     short: Table,
     long: LongTable,
+}
+
+impl Shard {
+    fn memory(&self) -> usize {
+        self.short.memory() + self.long.memory()
+    }
 }
 
 /// A power of two.
@@ -50,7 +66,7 @@ impl Counts {
     /// No counts.
     #[must_use]
     pub fn new() -> Self {
-        Self { shards: vec![Shard::default(); SHARDS] }
+        Self { shards: vec![Shard::default(); SHARDS], pruned: None }
     }
 
     /// Adds `count` occurrences of a pretoken. Nothing happens to an empty one or a count of 0.
@@ -70,13 +86,24 @@ impl Counts {
         }
     }
 
-    /// Adds all of another's counts.
+    /// Adds all of another's counts; what was left out of either was left out of the sums.
     pub fn merge(&mut self, other: &Self) {
+        self.pruned = Pruned::sum(self.pruned, other.pruned);
         for (shard, more) in self.shards.iter_mut().zip(&other.shards) {
             more.short.iter().for_each(|slot| shard.short.add(slot.key.hash(), *slot));
             for (pretoken, count) in more.long.iter() {
                 shard.long.add(long::hash(pretoken), pretoken, count);
             }
+        }
+    }
+
+    /// As [`Counts::merge`], without a copy where there were no counts before.
+    pub fn absorb(&mut self, other: Self) {
+        if self.is_empty() {
+            let pruned = Pruned::sum(self.pruned, other.pruned);
+            *self = Self { pruned, ..other };
+        } else {
+            self.merge(&other);
         }
     }
 
@@ -133,8 +160,41 @@ impl Counts {
     #[must_use]
     pub fn sorted(&self) -> Vec<(Vec<u8>, u64)> {
         let mut all = Vec::with_capacity(self.len());
-        self.for_each(|pretoken, count| all.push((pretoken.to_vec(), count)));
-        all.sort_unstable();
+        let Ok(()) = self.in_order().for_each(|pretoken, count| {
+            all.push((pretoken.to_vec(), count));
+            Ok::<_, Infallible>(())
+        });
         all
     }
+
+    fn in_order(&self) -> InOrder<'_> {
+        let mut short = Vec::with_capacity(self.shards.iter().map(|shard| shard.short.len()).sum());
+        short.extend(self.shards.iter().flat_map(|shard| shard.short.iter()));
+        InOrder::new(vec![short], self.shards.iter().flat_map(|shard| shard.long.iter()).collect())
+    }
+
+    /// Bytes of memory that the counts take.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.shards.iter().map(Shard::memory).sum()
+    }
+
+    /// What was left out for lack of memory, if anything was.
+    #[must_use]
+    pub fn pruned(&self) -> Option<Pruned> {
+        self.pruned
+    }
+}
+
+/// Bytes that counts of so many pretokens take: not less, unless their hashes are very uneven.
+fn memory_of(short: u64, long: u64, long_bytes: u64) -> u64 {
+    let shards = SHARDS as u64;
+    // Shards are not equally full: four standard deviations more than the mean.
+    let fullest = |pretokens: u64| {
+        let mean = pretokens.div_ceil(shards);
+        mean + 4 * (mean.isqrt() + 1)
+    };
+    let memory = Table::memory_of(fullest(short)) + LongTable::memory_of(fullest(long));
+    // Bytes stand in a vector, which doubles.
+    memory.saturating_mul(shards).saturating_add(long_bytes.saturating_mul(2))
 }

@@ -1,18 +1,20 @@
 //! Counting files on all processors, into shards that all workers share.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 
-use super::{Counts, Key, SHARDS, Shard, Slot, long, shard_of};
+use super::levels::MERGING;
+use super::store::Store;
+use super::{Counts, Key, SHARDS, Slot, long, shard_of};
 use crate::chunk::{DEFAULT_PIECE_SIZE, Pieces};
 use crate::piece::Piece;
 use crate::prefetch::prefetch;
 use crate::pretokenize::{MAX_BATCH, Pretokenizer};
 use crate::source::DEFAULT_COLUMN;
 use crate::special::{Segment, SpecialTokens};
-use crate::{Monitor, Result, threads};
+use crate::{Error, Monitor, Result, threads};
 
-/// How files are counted; threads and pieces do not change the counts.
+/// How files are counted; threads and pieces do not change the counts, a memory limit only if it is too
+/// low for all of them.
 #[derive(Clone, Debug)]
 pub struct CountOptions {
     /// Worker threads; `None` takes every processor that the process may use.
@@ -21,19 +23,59 @@ pub struct CountOptions {
     pub piece_size: usize,
     /// The key or column of JSON lines and Parquet that holds the text.
     pub column: String,
+    /// Bytes of memory that counting may take. Counts that need more go to the folder for temporary
+    /// files (`TMPDIR`) now and then and are added up in the end. Should the sums need more, the rarest
+    /// are left out, and [`Counts::pruned`] says how many.
+    pub memory_limit: Option<usize>,
 }
 
 impl Default for CountOptions {
     fn default() -> Self {
-        Self { num_threads: None, piece_size: DEFAULT_PIECE_SIZE, column: DEFAULT_COLUMN.into() }
+        let (piece_size, column) = (DEFAULT_PIECE_SIZE, DEFAULT_COLUMN.into());
+        Self { num_threads: None, piece_size, column, memory_limit: None }
+    }
+}
+
+impl CountOptions {
+    /// The least memory limit for some number of threads: their own buffers, and a few counts.
+    #[must_use]
+    pub fn least_memory(&self, threads: usize) -> usize {
+        let own = size_of::<[Slot; FRONT]>()
+            + SHARDS * size_of::<[Slot; BATCH]>()
+            + size_of::<[Key; MAX_BATCH]>();
+        // A piece grows to hold its end, and what lies behind that is kept for the next.
+        let worker = own.saturating_add(self.piece_size.saturating_mul(3));
+        (MERGING + FEW_COUNTS).saturating_add(worker.saturating_mul(threads))
+    }
+
+    /// How many threads, and what the memory limit leaves for their counts.
+    fn resolve(&self) -> Result<(usize, Option<usize>)> {
+        let mut threads = threads::resolve(self.num_threads)?;
+        let Some(limit) = self.memory_limit else { return Ok((threads, None)) };
+        if self.num_threads.is_none() {
+            // Nobody asked for so many that they leave less than half of it.
+            while threads > 1 && self.least_memory(threads) > limit / 2 {
+                threads -= 1;
+            }
+        }
+        let least = self.least_memory(threads);
+        let left = limit.checked_sub(least).ok_or_else(|| {
+            Error::invalid(format!(
+                "a memory limit of {limit} bytes is too low to count with {threads} thread(s): \
+                 {least} is the least"
+            ))
+        })?;
+        // As tables grow, the allocator is left with pieces that are too small for the next.
+        Ok((threads, Some(left - left / 8 + FEW_COUNTS)))
     }
 }
 
 /// Counts the pretokens of inputs, whose documents are texts of their own, in memory that follows the
-/// number of distinct pretokens. [`source`](crate::source) says what inputs can be.
+/// number of distinct pretokens, or stops at a limit. [`source`](crate::source) says what inputs can be.
 ///
 /// # Errors
-/// An input cannot be read, the pattern's engine gives up, or the monitor was cancelled.
+/// An input cannot be read, the pattern's engine gives up, the monitor was cancelled, the memory limit
+/// is too low, or the disk refuses what does not fit.
 pub fn count_files(
     inputs: &[PathBuf],
     pretokenizer: &Pretokenizer,
@@ -41,25 +83,25 @@ pub fn count_files(
     options: &CountOptions,
     monitor: &Monitor,
 ) -> Result<Counts> {
-    let threads = threads::resolve(options.num_threads)?;
+    let (threads, budget) = options.resolve()?;
     let (column, size) = (&options.column, options.piece_size);
     let pieces = Pieces::open(inputs, column, pretokenizer, special, size, monitor.stop())?;
     monitor.start(pieces.total_bytes().unwrap_or(0));
-    let shards: Vec<Mutex<Shard>> = (0..SHARDS).map(|_| Mutex::default()).collect();
+    let store = Store::new(budget, monitor);
     threads::run(threads, |failed| {
-        let mut counter = Counter::new(&shards);
+        let mut counter = Counter::new(&store);
         let mut piece = Piece::default();
         while !failed() && pieces.next(&mut piece)?.is_some() {
             for part in piece.parts() {
                 counter.count(part.text, pretokenizer, special, monitor)?;
             }
+            store.check()?;
             monitor.advance(piece.progress());
         }
         counter.finish();
         Ok(())
     })?;
-    let whole = |shard: Mutex<Shard>| shard.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(Counts { shards: shards.into_iter().map(whole).collect() })
+    store.finish()
 }
 
 /// Adds the pretokens of one text.
@@ -87,6 +129,9 @@ const FRONT: usize = 1 << 15;
 /// Counts that a worker collects for a shard before it adds them.
 const BATCH: usize = 64;
 
+/// Bytes for counts, below which hardly any would fit.
+const FEW_COUNTS: usize = 1 << 16;
+
 /// What one thread needs to count into shards that it shares with others.
 ///
 /// A pretoken is looked for in a cache of the worker's own first, where nearly all occurrences are
@@ -94,7 +139,7 @@ const BATCH: usize = 64;
 /// shard is locked, once for all of them, and their places in memory are asked for before the first is
 /// added.
 struct Counter<'s> {
-    shards: &'s [Mutex<Shard>],
+    store: &'s Store<'s>,
     front: Box<[Slot; FRONT]>,
     waiting: Vec<Vec<Slot>>,
     /// Of the pretokens in hand: their keys, none for those that are too long.
@@ -102,11 +147,11 @@ struct Counter<'s> {
 }
 
 impl<'s> Counter<'s> {
-    fn new(shards: &'s [Mutex<Shard>]) -> Self {
+    fn new(store: &'s Store<'s>) -> Self {
         Self {
-            shards,
+            store,
             front: bytemuck::zeroed_box(),
-            waiting: shards.iter().map(|_| Vec::with_capacity(BATCH)).collect(),
+            waiting: (0..SHARDS).map(|_| Vec::with_capacity(BATCH)).collect(),
             keys: bytemuck::zeroed_box(),
         }
     }
@@ -165,16 +210,16 @@ impl<'s> Counter<'s> {
 
     fn flush(&mut self, shard: usize) {
         let batch = &mut self.waiting[shard];
-        let table = &mut self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner).short;
-        batch.iter().for_each(|slot| table.prefetch(slot.key.hash()));
-        batch.drain(..).for_each(|slot| table.add(slot.key.hash(), slot));
+        self.store.add(shard, |shard| {
+            batch.iter().for_each(|slot| shard.short.prefetch(slot.key.hash()));
+            batch.drain(..).for_each(|slot| shard.short.add(slot.key.hash(), slot));
+        });
     }
 
     #[cold]
     fn add_long(&self, pretoken: &[u8]) {
         let hash = long::hash(pretoken);
-        let shard = self.shards[shard_of(hash)].lock();
-        shard.unwrap_or_else(PoisonError::into_inner).long.add(hash, pretoken, 1);
+        self.store.add(shard_of(hash), |shard| shard.long.add(hash, pretoken, 1));
     }
 
     /// Adds what is left to the shards.
@@ -182,6 +227,6 @@ impl<'s> Counter<'s> {
         for at in 0..FRONT {
             self.hand_over(self.front[at]);
         }
-        (0..self.shards.len()).for_each(|shard| self.flush(shard));
+        (0..SHARDS).for_each(|shard| self.flush(shard));
     }
 }

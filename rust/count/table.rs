@@ -83,6 +83,24 @@ impl Table {
         self.taken
     }
 
+    /// All pretokens, in no order, in the table's own memory.
+    pub fn into_slots(self) -> Vec<Slot> {
+        let mut slots = self.slots;
+        slots.retain(|slot| slot.count != 0);
+        slots
+    }
+
+    /// Bytes of memory that it takes.
+    pub fn memory(&self) -> usize {
+        size_of_val(&*self.slots)
+    }
+
+    /// Bytes that a table of so many pretokens takes.
+    pub fn memory_of(pretokens: u64) -> u64 {
+        let slots = pretokens.saturating_mul(4).div_ceil(3).next_power_of_two();
+        slots.max(FIRST_SLOTS as u64).saturating_mul(size_of::<Slot>() as u64)
+    }
+
     /// All pretokens, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Slot> {
         self.slots.iter().filter(|slot| slot.count != 0)

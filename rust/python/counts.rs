@@ -10,7 +10,7 @@ use pyo3::types::PyBytes;
 use super::convert::{Text, special_to_str};
 use super::tokenizer::Tokenizer;
 use super::watch::watch;
-use crate::count::{CountOptions, Counts, CountsFile, count_files, count_text};
+use crate::count::{CountOptions, Counts, CountsFile, Pruned, add_files, count_files, count_text};
 use crate::encode::Encoder;
 use crate::pretokenize::Pretokenizer;
 use crate::special::SpecialTokens;
@@ -29,6 +29,12 @@ impl PretokenCounts {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Other counts, of a text that was split as this one was.
+    fn with(&self, counts: Counts) -> Self {
+        let (pretokenizer, special) = (self.pretokenizer.clone(), self.special.clone());
+        Self { pretokenizer, special, counts: Mutex::new(counts) }
+    }
+
     fn special_strings(&self) -> Vec<String> {
         self.special.tokens().iter().map(|token| special_to_str(token)).collect()
     }
@@ -45,7 +51,8 @@ impl PretokenCounts {
         })
     }
 
-    #[pyo3(signature = (inputs, num_threads = None, piece_size = None, progress = None, column = None))]
+    #[pyo3(signature = (inputs, num_threads = None, piece_size = None, progress = None, column = None, memory_limit = None))]
+    #[expect(clippy::too_many_arguments, reason = "Python names them")]
     fn count_files(
         &self,
         py: Python<'_>,
@@ -54,17 +61,19 @@ impl PretokenCounts {
         piece_size: Option<usize>,
         progress: Option<Bound<'_, PyAny>>,
         column: Option<String>,
+        memory_limit: Option<usize>,
     ) -> PyResult<()> {
         let default = CountOptions::default();
         let options = CountOptions {
             num_threads,
             piece_size: piece_size.unwrap_or(default.piece_size),
             column: column.unwrap_or(default.column),
+            memory_limit,
         };
         let fresh = watch(py, progress.as_ref(), |monitor| {
             count_files(&inputs, &self.pretokenizer, &self.special, &options, monitor)
         })?;
-        py.detach(|| self.lock().merge(&fresh));
+        py.detach(|| self.lock().absorb(fresh));
         Ok(())
     }
 
@@ -118,33 +127,58 @@ impl PretokenCounts {
     }
 
     fn most_common<'py>(&self, py: Python<'py>, n: usize) -> Vec<(Bound<'py, PyBytes>, u64)> {
-        let top = py.detach(|| {
-            let mut all = self.lock().sorted();
-            // Stable: equal counts stay in the order of their bytes.
-            all.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-            all.truncate(n);
-            all
+        with_bytes(py, py.detach(|| self.lock().most_common(n)))
+    }
+
+    fn at_least(&self, py: Python<'_>, count: u64) -> Self {
+        let counts = py.detach(|| self.lock().filtered(|_, its| its >= count));
+        self.with(counts)
+    }
+
+    fn top(&self, py: Python<'_>, n: usize) -> Self {
+        let counts = py.detach(|| self.lock().top(n));
+        self.with(counts)
+    }
+
+    fn filtered(&self, py: Python<'_>, keep: &Bound<'_, PyAny>) -> PyResult<Self> {
+        // A copy: `keep` may look into these counts.
+        let all = py.detach(|| self.lock().clone());
+        let mut failure = None;
+        let counts = all.filtered(|pretoken, count| {
+            if failure.is_some() {
+                return false;
+            }
+            let kept =
+                keep.call1((PyBytes::new(py, pretoken), count)).and_then(|it| it.is_truthy());
+            kept.unwrap_or_else(|error| {
+                failure = Some(error);
+                false
+            })
         });
-        with_bytes(py, top)
+        failure.map_or_else(|| Ok(self.with(counts)), Err)
     }
 
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
-        let file = CountsFile {
-            pattern: self.pretokenizer.pattern().to_owned(),
-            special_tokens: self.special_strings(),
-            counts: py.detach(|| self.lock().clone()),
-        };
-        Ok(py.detach(|| file.save(&path))?)
+        let pattern = self.pretokenizer.pattern();
+        let special = self.special_strings();
+        Ok(py.detach(|| self.lock().save(pattern, &special, &path))?)
     }
 
     #[staticmethod]
-    fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        let file = py.detach(|| CountsFile::load(&path))?;
+    #[pyo3(signature = (paths, memory_limit = None))]
+    fn load(py: Python<'_>, paths: Vec<PathBuf>, memory_limit: Option<usize>) -> PyResult<Self> {
+        let file = watch(py, None, |m| CountsFile::load_sum(&paths, memory_limit, m))?;
         Ok(Self {
             pretokenizer: Pretokenizer::new(&file.pattern)?,
             special: SpecialTokens::new(&file.special_tokens)?,
             counts: Mutex::new(file.counts),
         })
+    }
+
+    #[staticmethod]
+    fn add_files(py: Python<'_>, inputs: Vec<PathBuf>, output: PathBuf) -> PyResult<(u64, u64)> {
+        let sums = watch(py, None, |monitor| add_files(&inputs, &output, monitor))?;
+        Ok((sums.pretokens, sums.occurrences))
     }
 
     #[pyo3(signature = (vocab_size, special_tokens, tie_break, min_frequency = 1, progress = None))]
@@ -192,6 +226,18 @@ impl PretokenCounts {
     #[getter]
     fn total_bytes(&self) -> u64 {
         self.lock().total_bytes()
+    }
+
+    #[getter]
+    fn memory(&self) -> usize {
+        self.lock().memory()
+    }
+
+    /// Pretokens and occurrences left out for lack of memory, and the count that they are below.
+    #[getter]
+    fn pruned(&self) -> Option<(u64, u64, u64)> {
+        let Pruned { pretokens, occurrences, below } = self.lock().pruned()?;
+        Some((pretokens, occurrences, below))
     }
 
     #[getter]

@@ -13,6 +13,8 @@ from byteloom.cli.common import DONE, WRONG_USAGE, say
 COMMANDS = {
     "data": ("data", "get text to start from: the standard library's source, TinyStories, ..."),
     "train-bpe": ("train_bpe", "train a tokenizer on text"),
+    "count": ("count", "text -> pretoken counts, to train from later"),
+    "add-counts": ("add_counts", "counts of shards or machines -> their sums"),
     "encode": ("encode", "text -> token file"),
     "decode": ("decode", "token file -> text"),
     "train-lm": ("train_lm", "train a language model on token files"),

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from byteloom.cli.common import (
     peak_megabytes,
     say,
 )
+from byteloom.cli.memory import add_memory_limit
 from byteloom.tokenizer import PretokenCounts, Tokenizer
 
 DESCRIPTION = """\
@@ -30,6 +32,8 @@ examples:
   xzcat my.txt.xz | train-bpe - --vocab-size 10000 -o tok.json
   train-bpe my.txt --vocab-size 32000 --counts my.counts -o tok32k.json   # counts and keeps them
   train-bpe --vocab-size 50000 --counts my.counts -o tok50k.json          # needs no text any more
+  train-bpe --vocab-size 50000 --counts a.counts --counts b.counts        # adds them up
+  train-bpe big.txt --vocab-size 32000 --memory-limit 4G                  # counting keeps to that
 
 """
 
@@ -69,8 +73,14 @@ def build_parser() -> argparse.ArgumentParser:
         "--min-frequency", type=int, default=1, metavar="N", help="merge no pair that is rarer"
     )
     parser.add_argument(
-        "--counts", type=Path, metavar="FILE", help="use these pretoken counts, or save them there"
+        "--counts",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="use these pretoken counts, or save them there; several are added up",
     )
+    add_memory_limit(parser)
     parser.add_argument("--num-threads", type=int, metavar="N", help="default: every processor")
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("tokenizer.json"), metavar="FILE", help="result"
@@ -83,8 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    if not args.inputs and not (args.counts and args.counts.exists()):
-        parser.error("give at least one INPUT, or --counts with a file that exists")
+    if not args.inputs and not (args.counts and all(path.exists() for path in args.counts)):
+        parser.error("give at least one INPUT, or --counts with files that exist")
     return execute(lambda: run(args))
 
 
@@ -125,30 +135,42 @@ def run(args: argparse.Namespace) -> None:
 
 
 def load_or_count(args: argparse.Namespace) -> PretokenCounts:
-    """Counts from ``--counts`` if that file exists, else from the inputs (and saved there)."""
-    if args.counts and args.counts.exists():
-        counts = PretokenCounts.load(args.counts)
-        if args.inputs:
-            say(f"counts: {args.counts} exists and is used; the text is not read")
-        wanted = PretokenCounts(args.special_token, args.pattern)
-        if (wanted.special_tokens, wanted.pattern) != (counts.special_tokens, counts.pattern):
-            raise ValueError(
-                f"{args.counts} was counted with special tokens {counts.special_tokens} and "
-                f"pattern {counts.pattern!r}, not {wanted.special_tokens} and {wanted.pattern!r}: "
-                "give the same --special-token and --pattern, or another --counts file"
+    """Counts from ``--counts`` if those files exist, else from the inputs (and saved there)."""
+    # What was left out is said once, and as a message.
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        if any(path.exists() for path in args.counts) or len(args.counts) > 1:
+            counts = load(args)
+        else:
+            counts = PretokenCounts.from_files(
+                args.inputs,
+                args.special_token,
+                args.pattern,
+                args.num_threads,
+                progress=True,
+                column=args.column,
+                memory_limit=args.memory_limit,
             )
-        return counts
-    counts = PretokenCounts.from_files(
-        args.inputs,
-        args.special_token,
-        args.pattern,
-        args.num_threads,
-        progress=True,
-        column=args.column,
-    )
-    if args.counts:
-        counts.save(args.counts)
-        say(f"counts: saved to {args.counts}")
+            for path in args.counts:
+                counts.save(path)
+                say(f"counts: saved to {path}")
+    if counts.pruned:
+        say(f"counts: {counts.pruned}")
+    return counts
+
+
+def load(args: argparse.Namespace) -> PretokenCounts:
+    """The sum of the counts in the files of ``--counts``."""
+    names = ", ".join(map(str, args.counts))
+    counts = PretokenCounts.load(*args.counts, memory_limit=args.memory_limit)
+    if args.inputs:
+        say(f"counts: {names} used; the text is not read")
+    wanted = PretokenCounts(args.special_token, args.pattern)
+    if (wanted.special_tokens, wanted.pattern) != (counts.special_tokens, counts.pattern):
+        raise ValueError(
+            f"{names} was counted with special tokens {counts.special_tokens} and "
+            f"pattern {counts.pattern!r}, not {wanted.special_tokens} and {wanted.pattern!r}: "
+            "give the same --special-token and --pattern, or other --counts files"
+        )
     return counts
 
 

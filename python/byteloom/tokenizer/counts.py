@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Self, TypeAlias
 
 from byteloom import _rust
@@ -15,6 +19,25 @@ TieBreak: TypeAlias = Literal["bytes", "huggingface"]
 
 #: Text handed to the core at a time by ``from_texts``: enough to make the call's cost vanish.
 _BATCH_CHARACTERS = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was left out of counts so that they fit into the memory that they were allowed."""
+
+    #: Distinct pretokens that were left out. Of counts that were added, several may have left out
+    #: the same one, which is then counted more than once.
+    pretokens: int
+    #: How often these occur.
+    occurrences: int
+    #: They occur less often than this.
+    below: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.pretokens:,} distinct pretokens that occur less than {self.below:,} times, "
+            f"{self.occurrences:,} occurrences in all, are left out to keep to the memory limit"
+        )
 
 
 class PretokenCounts:
@@ -62,6 +85,7 @@ class PretokenCounts:
         progress: bool = False,
         *,
         column: str = "text",
+        memory_limit: int | None = None,
     ) -> Self:
         r"""Counts inputs in bounded memory, on all processors unless ``num_threads`` is given.
 
@@ -74,10 +98,17 @@ class PretokenCounts:
             num_threads: worker threads; never changes the result.
             progress: show a bar of the bytes read.
             column: the key or column of ``.jsonl`` and ``.parquet`` that holds the text.
+            memory_limit: bytes that counting may take, beside what the process has already. Counts
+                that need more are put aside on the disk, in the folder for temporary files
+                (``TMPDIR``), and added up in the end: that does not change them. Should the sums
+                need more, the rarest pretokens are left out, with a ``UserWarning``; see
+                :attr:`pruned`. The limit is on counting; training from the counts needs memory of
+                its own.
 
         Raises:
             FileNotFoundError: no such file, a glob without a match, a folder without files.
-            ValueError: a damaged file, or a record without text; the message says where.
+            ValueError: a damaged file, or a record without text; the message says where. Or a
+                ``memory_limit`` that is less than the threads need; it says how much that is.
 
         Example:
             >>> import tempfile, pathlib
@@ -89,8 +120,10 @@ class PretokenCounts:
         files = resolve_inputs(inputs)
         counts = cls(special_tokens, pattern)
         with progress_bar("counting", "B", show=progress) as update:
-            counts._core.count_files(files, num_threads, progress=update, column=column)
-        return counts
+            counts._core.count_files(
+                files, num_threads, progress=update, column=column, memory_limit=memory_limit
+            )
+        return counts._warned()
 
     @classmethod
     def from_texts(
@@ -98,21 +131,36 @@ class PretokenCounts:
         texts: Iterable[str | bytes],
         special_tokens: Sequence[str] = (),
         pattern: str = "gpt2",
+        *,
+        memory_limit: int | None = None,
     ) -> Self:
-        """Counts texts from any iterable, lazily; no pretoken crosses from one to the next."""
+        """Counts texts from any iterable, lazily; no pretoken crosses from one to the next.
+
+        ``memory_limit`` is as for :meth:`from_files`; the texts' own memory comes on top of it.
+        """
         if isinstance(texts, str | bytes):
             raise ValueError("texts must be an iterable of texts, not one text: give [text]")
         counts = cls(special_tokens, pattern)
-        batch: list[str | bytes] = []
-        size = 0
-        for text in texts:
-            batch.append(text)
-            size += len(text)
-            if size >= _BATCH_CHARACTERS:
+        if memory_limit is None:
+            for batch in _batches(texts):
                 counts._core.count_texts(batch)
-                batch, size = [], 0
-        counts._core.count_texts(batch)
-        return counts
+            return counts
+        with tempfile.TemporaryDirectory(prefix="byteloom-") as folder:
+            parts = [Path(folder) / "nothing"]
+            counts.save(parts[0])
+            # A limit too low is refused before texts are taken, not after.
+            cls.load(*parts, memory_limit=memory_limit)
+            for batch in _batches(texts):
+                counts._core.count_texts(batch)
+                # Tables double when they are full, and saving takes half of them again.
+                if counts._core.memory * 4 > memory_limit:
+                    parts.append(Path(folder) / str(len(parts)))
+                    counts.save(parts[-1])
+                    counts = cls(special_tokens, pattern)
+            parts.append(Path(folder) / str(len(parts)))
+            counts.save(parts[-1])
+            del counts
+            return cls.load(*parts, memory_limit=memory_limit)
 
     @classmethod
     def from_mapping(
@@ -134,17 +182,75 @@ class PretokenCounts:
         return self
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads what :meth:`save` wrote.
+    def load(cls, *paths: str | os.PathLike[str], memory_limit: int | None = None) -> Self:
+        """Reads what :meth:`save` wrote; several files are added up.
+
+        Args:
+            paths: files of counts of texts that were split alike.
+            memory_limit: bytes that reading and the sums may take: as for :meth:`from_files`.
 
         Raises:
-            ValueError: the file is no such file, of a later version, or damaged.
+            ValueError: a file that is no such file, of a later version, damaged, or of a text that
+                was split otherwise.
+
+        Example:
+            >>> import tempfile, pathlib
+            >>> folder = pathlib.Path(tempfile.mkdtemp())
+            >>> PretokenCounts.from_texts(["low lower"]).save(folder / "a")
+            >>> PretokenCounts.from_texts(["low lowest"]).save(folder / "b")
+            >>> PretokenCounts.load(folder / "a", folder / "b").most_common(1)
+            [(b'low', 2)]
         """
-        return cls._wrap(_rust.PretokenCounts.load(os.fspath(path)))
+        files = [os.fspath(path) for path in paths]
+        return cls._wrap(_rust.PretokenCounts.load(files, memory_limit))._warned()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a compact, checksummed file, whole or not at all."""
         self._core.save(os.fspath(path))
+
+    @staticmethod
+    def add_files(
+        inputs: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str]
+    ) -> tuple[int, int]:
+        """Adds files of counts up into another, without having them in memory.
+
+        All files are read once, side by side: a few MB suffice, however large they are.
+
+        Returns:
+            How many distinct pretokens the output has, and how often they occur.
+
+        Raises:
+            ValueError: as for :meth:`load`.
+
+        Example:
+            >>> import tempfile, pathlib
+            >>> folder = pathlib.Path(tempfile.mkdtemp())
+            >>> PretokenCounts.from_texts(["low lower"]).save(folder / "a")
+            >>> PretokenCounts.from_texts(["low lowest"]).save(folder / "b")
+            >>> PretokenCounts.add_files([folder / "a", folder / "b"], folder / "sum")
+            (3, 4)
+        """
+        return _rust.PretokenCounts.add_files(
+            [os.fspath(path) for path in inputs], os.fspath(output)
+        )
+
+    def at_least(self, count: int) -> Self:
+        """The pretokens that occur ``count`` times or more."""
+        return self._wrap(self._core.at_least(count))
+
+    def top(self, n: int) -> Self:
+        """The ``n`` most frequent pretokens; of equal counts, the first in order of their bytes."""
+        return self._wrap(self._core.top(n))
+
+    def filtered(self, keep: Callable[[bytes, int], object]) -> Self:
+        r"""The pretokens for which ``keep(pretoken, count)`` is true.
+
+        Example:
+            >>> counts = PretokenCounts.from_mapping({b" the": 9, b" cat": 2, b"\xff": 1})
+            >>> counts.filtered(lambda pretoken, count: pretoken.isascii()).items()
+            [(b' cat', 2), (b' the', 9)]
+        """
+        return self._wrap(self._core.filtered(keep))
 
     def train(
         self,
@@ -198,6 +304,12 @@ class PretokenCounts:
         return self._core.total_bytes
 
     @property
+    def pruned(self) -> Pruned | None:
+        """What was left out for lack of memory, here or in what was added; ``None`` if nothing."""
+        pruned = self._core.pruned
+        return None if pruned is None else Pruned(*pruned)
+
+    @property
     def pattern(self) -> str:
         """The regular expression that split the text."""
         return self._core.pattern
@@ -206,6 +318,12 @@ class PretokenCounts:
     def special_tokens(self) -> list[str]:
         """The strings at which the text was split."""
         return self._core.special_tokens
+
+    def _warned(self) -> Self:
+        """These counts, after a warning if some were left out."""
+        if self.pruned is not None:
+            warnings.warn(str(self.pruned), UserWarning, stacklevel=3)
+        return self
 
     def __add__(self, other: PretokenCounts) -> PretokenCounts:
         both = PretokenCounts(self.special_tokens, self.pattern)
@@ -237,6 +355,19 @@ class PretokenCounts:
         return f"PretokenCounts({len(self):,} distinct pretokens, {self.total:,} in all)"
 
 
+def _batches(texts: Iterable[str | bytes]) -> Iterator[list[str | bytes]]:
+    """Texts in lists that are worth a call each."""
+    batch: list[str | bytes] = []
+    size = 0
+    for text in texts:
+        batch.append(text)
+        size += len(text)
+        if size >= _BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    yield batch
+
+
 def train_bpe(
     inputs: Inputs,
     vocab_size: int,
@@ -247,6 +378,7 @@ def train_bpe(
     progress: bool = False,
     *,
     column: str = "text",
+    memory_limit: int | None = None,
 ) -> Tokenizer:
     """Trains a tokenizer on files: :meth:`PretokenCounts.from_files`, then ``train``.
 
@@ -263,6 +395,12 @@ def train_bpe(
         vocab_size, list(special_tokens), tie_break
     )
     counts = PretokenCounts.from_files(
-        inputs, special_tokens, pattern, num_threads, progress, column=column
+        inputs,
+        special_tokens,
+        pattern,
+        num_threads,
+        progress,
+        column=column,
+        memory_limit=memory_limit,
     )
     return counts.train(vocab_size, tie_break=tie_break, progress=progress)

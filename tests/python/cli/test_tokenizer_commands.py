@@ -81,6 +81,45 @@ def test_counts_are_kept_and_used_again(folder: Path) -> None:
     assert "special tokens" in done.stderr
 
 
+def test_counts_of_shards_are_added_up(folder: Path) -> None:
+    special = ("--special-token", END)
+    shards = [TEXT, "another shard, another text\n" * 20]
+    for number, text in enumerate(shards):
+        (folder / f"{number}.txt").write_text(text, "utf-8")
+        done = byteloom("count", folder / f"{number}.txt", *special, "-o", folder / f"{number}.c")
+        assert done.returncode == 0, done.stderr
+        assert f"{len(text.encode()) - len(END) * text.count(END):,} bytes" in done.stdout
+    done = byteloom("add-counts", folder / "0.c", folder / "1.c", "-o", folder / "all.c", "--json")
+    whole = bl.PretokenCounts.from_texts(shards, [END])
+    figures = json.loads(done.stdout)
+    assert (figures["pretokens"], figures["distinct_pretokens"]) == (whole.total, len(whole))
+    assert bl.PretokenCounts.load(folder / "all.c") == whole
+    # Or while training.
+    both = ("--counts", folder / "0.c", "--counts", folder / "1.c")
+    options = ("--vocab-size", 300, *special, "-o", folder / "tok.json")
+    assert byteloom("train-bpe", *both, *options).returncode == 0
+    assert bl.Tokenizer.load(folder / "tok.json") == whole.train(300)
+    done = byteloom("train-bpe", *both, "--counts", folder / "2.c", folder / "0.txt", *options)
+    assert done.returncode == 1
+    assert "2.c" in done.stderr
+
+
+def test_a_memory_limit_says_what_it_cost(folder: Path) -> None:
+    letters = str.maketrans("0123456789", "ghijklmnop")
+    words = "".join(f" {n:x}" for n in range(300_000)).translate(letters)
+    (folder / "words.txt").write_text("the same words " * 3 + words)
+    limited = ("--memory-limit", "12M", "--num-threads", 1)
+    done = byteloom("count", folder / "words.txt", "-o", folder / "c", *limited)
+    assert done.returncode == 0
+    assert "occur less than 2 times" in done.stderr
+    assert "Warning" not in done.stderr
+    done = byteloom(
+        "train-bpe", folder / "words.txt", "--vocab-size", 260, "-o", folder / "tok.json", *limited
+    )
+    assert done.returncode == 0
+    assert done.stderr.count("occur less than 2 times") == 1
+
+
 def test_inputs_of_every_kind_give_the_same_tokenizer_and_ids(folder: Path) -> None:
     train(folder)
     expected = (folder / "tok.json").read_text()
@@ -134,6 +173,11 @@ def test_ctrl_c_ends_the_waiting_for_a_pipe(folder: Path) -> None:
         (["train-bpe", "text.txt", "--vocab-size", "300", "--special-token", ""], 1, "empty"),
         (["train-bpe", "text.txt", "--vocab-size", "300", "--pattern", "("], 1, "pattern"),
         (["train-bpe", "text.txt", "--vocab-size", "300", "-o", "no/where.json"], 1, "no folder"),
+        (["train-bpe", "text.txt", "--vocab-size", "300", "--memory-limit", "lots"], 2, "500M"),
+        (["train-bpe", "text.txt", "--vocab-size", "300", "--memory-limit", "9K"], 1, "the least"),
+        (["count", "missing.txt", "-o", "x.counts"], 1, "missing.txt"),
+        (["count", "text.txt", "-o", "no/x.counts"], 1, "no folder"),
+        (["add-counts", "text.txt", "-o", "x.counts"], 1, "text.txt: this is no file of"),
         (["train-bpe", "-", "-", "--vocab-size", "300"], 1, "given twice"),
         (["train-bpe", "text.txt", "none.jsonl", "--vocab-size", "300"], 1, "none.jsonl"),
         (["encode", "tok.json", "text.txt", "-o", "x.npy", "--separator", "?"], 1, "no special"),
@@ -156,7 +200,7 @@ def test_mistakes_end_in_one_line_and_an_exit_code(
 
 def test_help_teaches() -> None:
     assert "train-lm" in byteloom("--help").stdout
-    for command in ("train-bpe", "encode", "decode"):
+    for command in ("train-bpe", "count", "add-counts", "encode", "decode"):
         done = byteloom(command, "--help")
         assert done.returncode == 0
         assert "examples:" in done.stdout

@@ -87,3 +87,62 @@ def test_counted_tokens_equal_encoded_ones() -> None:
     counts = bl.PretokenCounts.from_texts([PROSE])
     tokenizer = counts.train(400)
     assert counts.count_tokens(tokenizer) == len(tokenizer.encode(PROSE))
+
+
+@given(
+    st.lists(st.dictionaries(st.binary(min_size=1, max_size=20), st.integers(1, 9)), max_size=4),
+    st.integers(0, 10),
+)
+def test_parts_are_what_a_list_gives(mappings: list[dict[bytes, int]], n: int) -> None:
+    parts = [bl.PretokenCounts.from_mapping(mapping) for mapping in mappings]
+    counts = sum(parts, start=bl.PretokenCounts())
+    items = counts.items()
+    assert counts.at_least(n).items() == [(word, c) for word, c in items if c >= n]
+    ranked = sorted(items, key=lambda item: (-item[1], item[0]))[:n]
+    assert counts.top(n).items() == sorted(ranked)
+    kept = counts.filtered(lambda word, c: counts[word] == c and len(word) + c > n)
+    assert kept.items() == [(word, c) for word, c in items if len(word) + c > n]
+    assert (kept.pattern, kept.special_tokens) == (counts.pattern, counts.special_tokens)
+
+
+def test_what_a_filter_raises_is_raised() -> None:
+    counts = bl.PretokenCounts.from_texts([PROSE])
+    with pytest.raises(ZeroDivisionError):
+        counts.filtered(lambda word, count: 1 / 0)
+
+
+def test_trained_from_a_part() -> None:
+    counts = bl.PretokenCounts.from_texts(["hug hug hug pug pug bun"])
+    assert counts.at_least(2).train(270).merges == slow_bpe.train(
+        {word: n for word, n in counts.items() if n >= 2}, 270
+    )
+
+
+@pytest.mark.parametrize("memory_limit", [None, 1 << 24])
+@pytest.mark.parametrize("parts", [1, 3, 40])
+def test_files_are_added_up(tmp_path: Path, parts: int, memory_limit: int | None) -> None:
+    texts = [PROSE[n:] for n in range(parts)]
+    paths = [tmp_path / str(n) for n in range(parts)]
+    for path, text in zip(paths, texts, strict=True):
+        bl.PretokenCounts.from_texts([text], [END]).save(path)
+    want = bl.PretokenCounts.from_texts(texts, [END])
+    assert bl.PretokenCounts.load(*paths, memory_limit=memory_limit) == want
+    assert bl.PretokenCounts.add_files(paths, tmp_path / "sum") == (len(want), want.total)
+    assert bl.PretokenCounts.load(tmp_path / "sum") == want
+
+
+def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    bl.PretokenCounts.from_texts([PROSE], [END]).save(one)
+    bl.PretokenCounts.from_texts([PROSE]).save(other)
+    for use in (
+        lambda: bl.PretokenCounts.load(one, other),
+        lambda: bl.PretokenCounts.add_files([one, other], tmp_path / "sum"),
+    ):
+        with pytest.raises(ValueError, match="special tokens"):
+            use()
+    with pytest.raises(ValueError, match="no files"):
+        bl.PretokenCounts.load()
+    with pytest.raises(FileNotFoundError, match="missing"):
+        bl.PretokenCounts.add_files([one, tmp_path / "missing"], tmp_path / "sum")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "other"]
