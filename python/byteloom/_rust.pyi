@@ -110,7 +110,7 @@ class PretokenCounts:
         self,
         vocab_size: int,
         special_tokens: Sequence[str],
-        tie_break: Literal["bytes", "huggingface"],
+        tie_break: Literal["bytes", "huggingface", "ids"],
         min_frequency: int = 1,
         progress: Progress | None = None,
     ) -> Tokenizer:

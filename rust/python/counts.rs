@@ -194,9 +194,10 @@ impl PretokenCounts {
         let tie_break = match tie_break {
             "bytes" => TieBreak::Bytes,
             "huggingface" => TieBreak::HuggingFace,
+            "ids" => TieBreak::Ids,
             other => {
                 return Err(PyValueError::new_err(format!(
-                    "tie_break is {other:?}; it must be \"bytes\" or \"huggingface\""
+                    "tie_break is {other:?}; it must be \"bytes\", \"huggingface\" or \"ids\""
                 )));
             }
         };

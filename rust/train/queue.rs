@@ -11,6 +11,9 @@ pub enum TieBreak {
     /// The smallest pair of the ids that Hugging Face's trainer gives: bytes in the order of the
     /// characters that stand for them, then merges in order of creation.
     HuggingFace,
+    /// The smallest pair of ids, bytes in their own order, then merges in order of creation: the rule of
+    /// trainers that search their pairs in the order of ids, and no thought of ties.
+    Ids,
 }
 
 /// A pair with the count it had when it was queued. If that is no longer its count, the entry is out
@@ -31,7 +34,7 @@ pub struct Entry {
 pub struct TokenOrder {
     rule: TieBreak,
     /// Per id: the first eight bytes as a number that sorts as they do, which settles most ties
-    /// ([`TieBreak::Bytes`]); or the id in Hugging Face's numbering.
+    /// ([`TieBreak::Bytes`]); or the id in the rule's numbering.
     keys: Vec<u64>,
     tokens: Vec<Box<[u8]>>,
 }
@@ -60,7 +63,7 @@ impl TokenOrder {
                 first[..n].copy_from_slice(&token[..n]);
                 u64::from_be_bytes(first)
             }
-            TieBreak::HuggingFace => self.tokens.len() as u64,
+            TieBreak::HuggingFace | TieBreak::Ids => self.tokens.len() as u64,
         });
         self.tokens.push(token);
         self.tokens.len() as u32 - 1
@@ -83,7 +86,7 @@ impl TokenOrder {
             TieBreak::Bytes => {
                 self.bytes(a.left, b.left).then_with(|| self.bytes(a.right, b.right))
             }
-            TieBreak::HuggingFace => {
+            TieBreak::HuggingFace | TieBreak::Ids => {
                 let key = |e: &Entry| (self.keys[e.left as usize], self.keys[e.right as usize]);
                 key(b).cmp(&key(a))
             }

@@ -390,6 +390,14 @@ mod engine {
     ];
 
     #[test]
+    fn a_million_spaces_are_split_under_every_preset() {
+        for (name, preset) in all_presets() {
+            let run = b" ".repeat(1_000_000);
+            assert_eq!(pretokens(preset, &run), [run], "{name}");
+        }
+    }
+
+    #[test]
     fn a_preset_is_known_by_name_and_by_both_of_its_patterns() {
         for (name, preset) in all_presets() {
             for pattern in [preset.pattern(), preset.huggingface_pattern()] {

@@ -57,7 +57,7 @@ fn words() -> impl Strategy<Value = Vec<(Bytes, u64)>> {
 }
 
 fn settings() -> impl Strategy<Value = TrainOptions> {
-    let rule = prop_oneof![Just(TieBreak::Bytes), Just(TieBreak::HuggingFace)];
+    let rule = prop::sample::select(vec![TieBreak::Bytes, TieBreak::HuggingFace, TieBreak::Ids]);
     // Special tokens that text may merge into, too.
     let special = prop::collection::hash_set(over(b"ab", 1..4), 0..3);
     (0usize..40, rule, special, 0u64..5).prop_map(|(more, tie_break, special, min_frequency)| {
@@ -104,6 +104,7 @@ fn the_tie_rules_differ() {
     };
     assert_eq!(order(TieBreak::Bytes), ["é", "cd", "Ab", " x"].map(str::as_bytes));
     assert_eq!(order(TieBreak::HuggingFace), ["Ab", "cd", "é", " x"].map(str::as_bytes));
+    assert_eq!(order(TieBreak::Ids), [" x", "Ab", "cd", "é"].map(str::as_bytes));
 }
 
 #[test]
@@ -111,7 +112,7 @@ fn ties_of_tokens_that_begin_alike() {
     // More than eight bytes in common, and one the beginning of the other with zeros behind.
     let words = ["abcdefghijk1", "abcdefghijk2", "abcdefghijk\0", "abcdefghijk"];
     let words = words.map(|word| (word.as_bytes().to_vec(), 2));
-    for tie_break in [TieBreak::Bytes, TieBreak::HuggingFace] {
+    for tie_break in [TieBreak::Bytes, TieBreak::HuggingFace, TieBreak::Ids] {
         check(&words, &TrainOptions { tie_break, ..options(400) });
     }
 }

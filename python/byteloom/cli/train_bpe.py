@@ -65,9 +65,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--tie-break",
-        choices=("bytes", "huggingface"),
+        choices=("bytes", "huggingface", "ids"),
         default="bytes",
-        help="which of two equally frequent pairs: greatest bytes, or smallest ids",
+        help="which of two equally frequent pairs: greatest bytes; smallest ids, as Hugging Face's "
+        "trainer or as the bytes number them",
     )
     parser.add_argument(
         "--min-frequency", type=int, default=1, metavar="N", help="merge no pair that is rarer"

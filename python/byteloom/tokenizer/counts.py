@@ -15,7 +15,7 @@ from byteloom.tokenizer.bpe import Tokenizer
 from byteloom.tokenizer.inputs import Inputs, resolve_inputs
 from byteloom.tokenizer.progress import progress_bar
 
-TieBreak: TypeAlias = Literal["bytes", "huggingface"]
+TieBreak: TypeAlias = Literal["bytes", "huggingface", "ids"]
 
 #: Text handed to the core at a time by ``from_texts``: enough to make the call's cost vanish.
 _BATCH_CHARACTERS = 1 << 20
@@ -269,7 +269,8 @@ class PretokenCounts:
                 cannot give so many, the vocabulary is smaller.
             special_tokens: ``None`` takes those that the text was split at.
             tie_break: among pairs of equal count, "bytes" takes the lexicographically greatest
-                pair of byte strings (the course's rule), "huggingface" the smallest pair of ids.
+                pair of byte strings (the course's rule), "huggingface" the smallest pair of the ids
+                that its trainer gives, "ids" of ids that number the bytes 0 .. 255.
             min_frequency: pairs that occur less often are not merged.
             progress: show a bar of the merges made.
 

@@ -23,7 +23,11 @@ pub fn train(words: &[(Bytes, u64)], options: &TrainOptions) -> Trained {
         .collect();
     let mut tokens = options.special_tokens.clone();
     tokens.extend((0..=255).map(|byte| vec![byte]));
-    let alphabet = huggingface_alphabet().into_iter().map(|byte| vec![byte]);
+    let alphabet = match options.tie_break {
+        TieBreak::HuggingFace => huggingface_alphabet(),
+        TieBreak::Bytes | TieBreak::Ids => (0..=255).collect(),
+    };
+    let alphabet = alphabet.into_iter().map(|byte| vec![byte]);
     let mut ranks: HashMap<Bytes, usize> = alphabet.zip(0..).collect();
     let mut merges = Vec::new();
     while tokens.len() < options.vocab_size {
@@ -36,7 +40,7 @@ pub fn train(words: &[(Bytes, u64)], options: &TrainOptions) -> Trained {
         let often = counts.into_iter().filter(|(_, count)| *count >= options.min_frequency.max(1));
         let best = match options.tie_break {
             TieBreak::Bytes => often.max_by_key(|&(pair, count)| (count, pair)),
-            TieBreak::HuggingFace => often.max_by_key(|&((left, right), count)| {
+            TieBreak::HuggingFace | TieBreak::Ids => often.max_by_key(|&((left, right), count)| {
                 (count, Reverse((ranks[left], ranks[right])))
             }),
         };
