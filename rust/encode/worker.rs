@@ -59,8 +59,9 @@ impl<'i, T: TokenId> Output<'i, T> {
     /// Appends the first `len` of some ids, by copying all.
     #[inline]
     fn extend_inline(&mut self, ids: &[T; INLINE], len: usize) {
-        if let Some(room) = self.ids[self.len..].first_chunk_mut() {
-            *room = *ids;
+        match self.ids[self.len..].first_chunk_mut() {
+            Some(room) => *room = *ids,
+            None => self.ids[self.len..][..len].copy_from_slice(&ids[..len]),
         }
         self.len += len;
     }
