@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from byteloom.cli.common import HelpFormatter, execute
+from byteloom.cli.common import HelpFormatter, add_json, execute
 from byteloom.tokenizer import PretokenCounts
 
 DESCRIPTION = """\
@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("inputs", nargs="+", type=Path, metavar="COUNTS", help="files of counts")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the sums")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_json(parser)
     return parser
 
 

@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -37,6 +38,35 @@ def add_inputs(parser: argparse.ArgumentParser, nargs: str) -> None:
     parser.add_argument(
         "--column", default="text", metavar="NAME", help="where .jsonl and .parquet hold the text"
     )
+
+
+def add_pattern(parser: argparse.ArgumentParser) -> None:
+    """The argument that says how text is split."""
+    parser.add_argument(
+        "--pattern",
+        default="gpt2",
+        help="how text is split: a preset's name or a regular expression",
+    )
+
+
+def add_num_threads(parser: argparse.ArgumentParser) -> None:
+    """The argument for worker threads."""
+    parser.add_argument("--num-threads", type=int, metavar="N", help="default: every processor")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The argument that turns a command's results into JSON."""
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def require_folder(output: Path) -> None:
+    """Refuses a result that could not be written, before the work for it is done.
+
+    Raises:
+        FileNotFoundError: the folder for it is missing.
+    """
+    if not output.parent.is_dir():
+        raise FileNotFoundError(f"no folder {output.parent} to write {output.name} into")
 
 
 def peak_megabytes() -> float:

@@ -15,8 +15,12 @@ from byteloom.cli.common import (
     INPUTS,
     HelpFormatter,
     add_inputs,
+    add_json,
+    add_num_threads,
+    add_pattern,
     execute,
     peak_megabytes,
+    require_folder,
     say,
 )
 from byteloom.cli.memory import add_memory_limit
@@ -51,14 +55,10 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="T",
         help="a string at which text is split and which is never counted; may be repeated",
     )
-    parser.add_argument(
-        "--pattern",
-        default="gpt2",
-        help="how text is split: a preset's name or a regular expression",
-    )
+    add_pattern(parser)
     add_memory_limit(parser)
-    parser.add_argument("--num-threads", type=int, metavar="N", help="default: every processor")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_num_threads(parser)
+    add_json(parser)
     return parser
 
 
@@ -70,8 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> None:
     """Counts, saves, and says what came out."""
-    if not args.output.parent.is_dir():
-        raise FileNotFoundError(f"no folder {args.output.parent} to write {args.output.name} into")
+    require_folder(args.output)
     begin = time.perf_counter()
     # What was left out is said as a message.
     with warnings.catch_warnings(action="ignore", category=UserWarning):

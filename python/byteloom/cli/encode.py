@@ -9,7 +9,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from byteloom.cli.common import INPUTS, HelpFormatter, add_inputs, execute, peak_megabytes
+from byteloom.cli.common import (
+    INPUTS,
+    HelpFormatter,
+    add_inputs,
+    add_json,
+    add_num_threads,
+    execute,
+    peak_megabytes,
+)
 from byteloom.tokenizer import Tokenizer
 
 DESCRIPTION = """\
@@ -47,8 +55,8 @@ def build_parser() -> argparse.ArgumentParser:
         default="auto",
         help="auto: uint16 where the vocabulary fits",
     )
-    parser.add_argument("--num-threads", type=int, metavar="N", help="default: every processor")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_num_threads(parser)
+    add_json(parser)
     return parser
 
 

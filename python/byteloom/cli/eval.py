@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from byteloom.cli.common import HelpFormatter, execute
+from byteloom.cli.common import HelpFormatter, add_json, execute
 from byteloom.cli.extra import needs_training_extra
 from byteloom.data.token_file import TokenFile
 from byteloom.tokenizer import Tokenizer
@@ -42,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--checkpoint", type=int, metavar="STEP", help="which checkpoint; default: the newest"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_json(parser)
     return parser
 
 

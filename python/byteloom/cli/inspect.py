@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from byteloom.cli import inspect_tokenizer
-from byteloom.cli.common import HelpFormatter, execute
+from byteloom.cli.common import HelpFormatter, add_num_threads, execute
 
 DESCRIPTION = """\
 Look into a tokenizer. Without options: its vocabulary, and its longest tokens. With options: what
@@ -70,7 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--top", type=int, default=10, metavar="N", help="tokens to name in each list"
     )
-    parser.add_argument("--num-threads", type=int, metavar="N", help="default: every processor")
+    add_num_threads(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     return parser
 

@@ -15,8 +15,12 @@ from byteloom.cli.common import (
     INPUTS,
     HelpFormatter,
     add_inputs,
+    add_json,
+    add_num_threads,
+    add_pattern,
     execute,
     peak_megabytes,
+    require_folder,
     say,
 )
 from byteloom.cli.memory import add_memory_limit
@@ -58,11 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="T",
         help="a string that is always one token and never counted; may be repeated",
     )
-    parser.add_argument(
-        "--pattern",
-        default="gpt2",
-        help="how text is split: a preset's name or a regular expression",
-    )
+    add_pattern(parser)
     parser.add_argument(
         "--tie-break",
         choices=("bytes", "huggingface", "ids"),
@@ -82,11 +82,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="use these pretoken counts, or save them there; several are added up",
     )
     add_memory_limit(parser)
-    parser.add_argument("--num-threads", type=int, metavar="N", help="default: every processor")
+    add_num_threads(parser)
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("tokenizer.json"), metavar="FILE", help="result"
     )
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_json(parser)
     return parser
 
 
@@ -101,8 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> None:
     """Trains, saves, and says what came out."""
-    if not args.output.parent.is_dir():
-        raise FileNotFoundError(f"no folder {args.output.parent} to write {args.output.name} into")
+    require_folder(args.output)
     # A vocabulary size that cannot be is refused before the text is read, not after.
     PretokenCounts(args.special_token, args.pattern).train(args.vocab_size)
     begin = time.perf_counter()

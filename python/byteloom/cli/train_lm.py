@@ -15,6 +15,7 @@ from byteloom.cli.common import (
     FAILED,
     INTERRUPTED,
     WRONG_USAGE,
+    add_json,
     execute,
     peak_megabytes,
     say,
@@ -61,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
         "-o", "--output", type=Path, metavar="RUN", help="folder to make, with all results"
     )
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_json(parser)
     return parser
 
 
