@@ -54,6 +54,12 @@ impl Key {
     /// The key of no pretoken, and not that of a free place either.
     pub const NONE: Self = Self { low: 0, high: u64::MAX };
 
+    /// Whether it is the same, without a branch between its words.
+    #[inline(always)]
+    pub fn equals(self, other: Self) -> bool {
+        (self.low ^ other.low) | (self.high ^ other.high) == 0
+    }
+
     /// Another key for each key, which no pretoken has.
     pub fn marked(self) -> Self {
         Self { low: self.low, high: self.high | 1 << 63 }

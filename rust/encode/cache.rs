@@ -36,7 +36,7 @@ pub struct Cache<T, const SLOTS: usize> {
     turn: usize,
 }
 
-/// What is known of a pretoken that is not in its own slot.
+/// What is known of a pretoken.
 #[derive(Debug)]
 pub enum Known<'c, T> {
     /// The ids, and how many they are.
@@ -60,12 +60,11 @@ impl<T: TokenId, const SLOTS: usize> Cache<T, SLOTS> {
         own
     }
 
-    /// The ids of a pretoken and how many they are, if they are in its own slot; those behind mean
-    /// nothing.
+    /// Whether a pretoken is in its own slot, and what is there.
     #[inline(always)]
-    pub fn get(&self, own: usize, key: Key) -> Option<(&[T; INLINE], usize)> {
+    pub fn look(&self, own: usize, key: Key) -> (bool, &[T; INLINE], usize) {
         let slot = &self.slots[own % SLOTS];
-        (slot.key == key).then_some((&slot.ids, slot.len.into()))
+        (slot.key.equals(key), &slot.ids, slot.len.into())
     }
 
     /// The other slots of a group.
@@ -73,15 +72,19 @@ impl<T: TokenId, const SLOTS: usize> Cache<T, SLOTS> {
         (1..GROUP).map(move |other| (own ^ other) % SLOTS)
     }
 
-    /// Looks in the rest of the group for a pretoken that is not in its own slot, and moves it there.
+    /// Looks in the whole group for a pretoken, and moves it to its own slot.
     pub fn find(&mut self, own: usize, key: Key) -> Option<Known<'_, T>> {
         let own = own % SLOTS;
-        if let Some(other) = Self::others(own).find(|&other| self.slots[other].key == key) {
+        if self.slots[own].key != key {
+            let Some(other) = Self::others(own).find(|&other| self.slots[other].key == key) else {
+                let is_marked = |slot: usize| self.slots[slot].key == key.marked();
+                let is_known = is_marked(own) || Self::others(own).any(is_marked);
+                return is_known.then_some(Known::Many);
+            };
             self.slots.swap(own, other);
-            return self.get(own, key).map(|(ids, len)| Known::Ids(ids, len));
         }
-        let is_marked = |slot: usize| self.slots[slot].key == key.marked();
-        (is_marked(own) || Self::others(own).any(is_marked)).then_some(Known::Many)
+        let slot = &self.slots[own];
+        Some(Known::Ids(&slot.ids, slot.len.into()))
     }
 
     /// Keeps the ids of a pretoken, or that they are many: then nobody finds its key who does not ask for

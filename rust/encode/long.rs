@@ -6,51 +6,70 @@ use std::hash::BuildHasher;
 use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
 
-/// Bytes of pretokens that are kept at most.
+/// Bytes of pretokens that are enough to forget all.
 const MAX_BYTES: usize = 1 << 21;
 
-/// Longer pretokens are not kept.
-const MAX_LEN: usize = 1 << 10;
+/// Longer pretokens are not to be kept.
+pub const MAX_LEN: usize = 1 << 10;
 
-/// A cache that is emptied when it is full.
+/// A cache that is emptied when it is full and somebody says that it may.
 #[derive(Debug, Default)]
 pub struct LongCache {
     bytes: Vec<u8>,
     ids: Vec<u32>,
-    places: HashTable<Place>,
+    entries: Vec<Entry>,
+    table: HashTable<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Entry {
     bytes: (u32, u32),
     ids: (u32, u32),
+    hash: u64,
 }
 
 impl LongCache {
-    /// The ids of a pretoken, from the cache or from `merge`.
-    pub fn get<'s>(
-        &'s mut self,
-        pretoken: &[u8],
-        merge: impl FnOnce(&[u8]) -> &'s [u32],
-    ) -> &'s [u32] {
+    /// Forgets everything if there is much. Only then do entries lose their numbers.
+    pub fn make_room(&mut self) {
+        if self.bytes.len() > MAX_BYTES {
+            self.table.clear();
+            self.entries.clear();
+            self.bytes.clear();
+            self.ids.clear();
+        }
+    }
+
+    /// The number of a pretoken's entry, if it has one.
+    pub fn find(&self, pretoken: &[u8]) -> Option<usize> {
+        self.find_hashed(FxBuildHasher.hash_one(pretoken), pretoken)
+    }
+
+    fn find_hashed(&self, hash: u64, pretoken: &[u8]) -> Option<usize> {
+        let is_same = |&entry: &u32| {
+            let entry = &self.entries[entry as usize];
+            entry.hash == hash && part(&self.bytes, entry.bytes) == pretoken
+        };
+        self.table.find(hash, is_same).map(|&entry| entry as usize)
+    }
+
+    /// Keeps the ids of a pretoken of at most [`MAX_LEN`] bytes and returns the number of its entry.
+    pub fn put(&mut self, pretoken: &[u8], ids: &[u32]) -> usize {
+        debug_assert!(pretoken.len() <= MAX_LEN);
         let hash = FxBuildHasher.hash_one(pretoken);
-        let Self { bytes, ids, places } = self;
-        let equal = |place: &Place| part(bytes, place.bytes) == pretoken;
-        if let Some(place) = places.find(hash, equal) {
-            return part(ids, place.ids);
+        if let Some(entry) = self.find_hashed(hash, pretoken) {
+            return entry;
         }
-        let merged = merge(pretoken);
-        if pretoken.len() <= MAX_LEN {
-            if bytes.len() + pretoken.len() > MAX_BYTES {
-                places.clear();
-                bytes.clear();
-                ids.clear();
-            }
-            let place = Place { bytes: append(bytes, pretoken), ids: append(ids, merged) };
-            let hash_of = |place: &Place| FxBuildHasher.hash_one(part(bytes, place.bytes));
-            places.insert_unique(hash, place, hash_of);
-        }
-        merged
+        let entry = self.entries.len();
+        let (bytes, ids) = (append(&mut self.bytes, pretoken), append(&mut self.ids, ids));
+        self.entries.push(Entry { bytes, ids, hash });
+        let entries = &self.entries;
+        self.table.insert_unique(hash, entry as u32, |&entry| entries[entry as usize].hash);
+        entry
+    }
+
+    /// The ids of an entry.
+    pub fn ids(&self, entry: usize) -> &[u32] {
+        part(&self.ids, self.entries[entry].ids)
     }
 }
 
@@ -58,7 +77,7 @@ fn part<T>(all: &[T], (start, end): (u32, u32)) -> &[T] {
     &all[start as usize..end as usize]
 }
 
-/// Appends a part, and says where it is: of at most [`MAX_BYTES`].
+/// Appends a part, and says where it is.
 fn append<T: Copy>(all: &mut Vec<T>, part: &[T]) -> (u32, u32) {
     let start = all.len() as u32;
     all.extend_from_slice(part);

@@ -5,10 +5,12 @@
 
 mod cache;
 mod decode;
+pub mod lane;
 mod long;
 mod merge;
 mod pool;
 mod stream;
+pub mod table;
 mod worker;
 
 use bytemuck::{NoUninit, Zeroable};
@@ -22,8 +24,9 @@ use crate::{Error, Monitor, Result};
 pub use stream::{Dtype, EncodeOptions, EncodeStats};
 
 use decode::Decoder;
-use merge::{MAX_IDS, MergeTable, Scratch};
+use merge::Scratch;
 use pool::{Pool, Pooled};
+use table::{MAX_IDS, MergeTable};
 use worker::{Output, Worker};
 
 /// A type of which token files and arrays are made.
@@ -74,7 +77,7 @@ impl Encoder {
     ///
     /// # Errors
     /// The special tokens cannot be searched for (an absurd number of them), or there are more than
-    /// 2^21 tokens.
+    /// 2^21 - 1 tokens.
     pub fn new(vocabulary: Vocabulary, pretokenizer: Pretokenizer) -> Result<Self> {
         if vocabulary.len() > MAX_IDS || vocabulary.merges().len() > MAX_IDS {
             return Err(Error::invalid(format!(
