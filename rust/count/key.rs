@@ -35,7 +35,7 @@ impl Key {
     #[inline]
     pub fn read(text: &[u8], start: usize, end: usize) -> Option<Self> {
         let length = end - start;
-        if length > MAX_LEN || length == 0 {
+        if length.wrapping_sub(1) >= MAX_LEN {
             return None;
         }
         let rest = &text[start..];

@@ -15,6 +15,9 @@ use crate::prefetch::prefetch;
 /// two bytes a slot is 32 bytes, half of a cache line.
 pub const INLINE: usize = 7;
 
+/// What is copied of a slot: its ids, and behind them how many of them there are.
+pub type Ids<T> = [T; INLINE + 1];
+
 /// Slots of a group: two cache lines with ids of two bytes, which processors like to load together.
 const GROUP: usize = 4;
 
@@ -23,9 +26,15 @@ const GROUP: usize = 4;
 struct Slot<T> {
     /// Nothing's in a free slot, which is all zeros.
     key: Key,
-    ids: [T; INLINE],
-    /// How many of the ids there are.
-    len: u16,
+    ids: Ids<T>,
+}
+
+impl<T: TokenId> Slot<T> {
+    /// How many of the ids mean something.
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.ids[INLINE].id() as usize
+    }
 }
 
 /// A table of `SLOTS` slots, a power of two and at least a group.
@@ -40,7 +49,7 @@ pub struct Cache<T, const SLOTS: usize> {
 #[derive(Debug)]
 pub enum Known<'c, T> {
     /// The ids, and how many they are.
-    Ids(&'c [T; INLINE], usize),
+    Ids(&'c Ids<T>, usize),
     /// They are more than a slot holds.
     Many,
 }
@@ -62,9 +71,9 @@ impl<T: TokenId, const SLOTS: usize> Cache<T, SLOTS> {
 
     /// Whether a pretoken is in its own slot, and what is there.
     #[inline(always)]
-    pub fn look(&self, own: usize, key: Key) -> (bool, &[T; INLINE], usize) {
+    pub fn look(&self, own: usize, key: Key) -> (bool, &Ids<T>, usize) {
         let slot = &self.slots[own % SLOTS];
-        (slot.key.equals(key), &slot.ids, slot.len.into())
+        (slot.key.equals(key), &slot.ids, slot.len())
     }
 
     /// The other slots of a group.
@@ -84,22 +93,22 @@ impl<T: TokenId, const SLOTS: usize> Cache<T, SLOTS> {
             self.slots.swap(own, other);
         }
         let slot = &self.slots[own];
-        Some(Known::Ids(&slot.ids, slot.len.into()))
+        Some(Known::Ids(&slot.ids, slot.len()))
     }
 
     /// Keeps the ids of a pretoken, or that they are many: then nobody finds its key who does not ask for
     /// that.
     pub fn put(&mut self, own: usize, key: Key, ids: &[u32]) {
         let own = own % SLOTS;
-        if self.slots[own].len > 0 {
-            let free = Self::others(own).find(|&other| self.slots[other].len == 0);
+        if self.slots[own].len() > 0 {
+            let free = Self::others(own).find(|&other| self.slots[other].len() == 0);
             self.turn += 1;
             let other = free.unwrap_or((own ^ (1 + self.turn % (GROUP - 1))) % SLOTS);
             self.slots[other] = self.slots[own];
         }
         let slot = &mut self.slots[own];
         slot.key = if ids.len() <= INLINE { key } else { key.marked() };
-        slot.len = ids.len() as u16;
+        slot.ids[INLINE] = T::from_id(ids.len() as u32);
         for (kept, &id) in slot.ids.iter_mut().zip(ids) {
             *kept = T::from_id(id);
         }

@@ -35,6 +35,8 @@ pub trait TokenId: NoUninit + Zeroable + Send + Pooled {
     const LIMIT: u64;
     /// The id in this type. The caller has made sure that it fits.
     fn from_id(id: u32) -> Self;
+    /// The id.
+    fn id(self) -> u32;
 }
 
 macro_rules! token_id {
@@ -44,6 +46,10 @@ macro_rules! token_id {
             #[inline]
             fn from_id(id: u32) -> Self {
                 id as Self
+            }
+            #[inline]
+            fn id(self) -> u32 {
+                self.into()
             }
         }
     };

@@ -1,11 +1,9 @@
 //! What one thread needs to turn text into ids.
 
-use std::ops::Range;
-
 use bytemuck::Zeroable;
 
 use super::TokenId;
-use super::cache::{Cache, INLINE, Known};
+use super::cache::{Cache, INLINE, Ids, Known};
 use super::lane;
 use super::long::{self, LongCache};
 use super::merge::Scratch;
@@ -13,6 +11,9 @@ use super::table::MergeTable;
 use crate::count::Key;
 use crate::pretokenize::{MAX_BATCH, Pretokenizer};
 use crate::{Monitor, Result};
+
+/// The place of a pretoken that is kept in no cache.
+const NOWHERE: u32 = u32::MAX;
 
 /// Caches, and memory that merging needs again and again.
 #[derive(Debug)]
@@ -28,16 +29,21 @@ pub struct Worker<T, const SLOTS: usize> {
     missing: Box<[Missing; MAX_BATCH]>,
     /// Which of those are new.
     new: Box<[usize; MAX_BATCH]>,
+    /// The ids of those that are missing.
+    found: Vec<T>,
     /// Room for the ids of a text, lent to whoever has none of their own.
     pub room: Vec<T>,
 }
 
-/// A pretoken of a batch that is not in its own place in the cache, and where there is room for its ids: as
-/// much as it has bytes, and at least as much as is copied from a slot.
+/// A pretoken of a batch that is not in its own place in the cache.
 #[derive(Clone, Copy, Debug, Zeroable)]
 struct Missing {
-    at: usize,
-    room: usize,
+    /// Which it is.
+    at: u32,
+    /// How many ids it has, once that is known.
+    len: u32,
+    /// Where in the output its ids belong, but for those of the ones before.
+    place: usize,
 }
 
 /// Ids that are written one after the other, into room for as many as the text has bytes.
@@ -48,9 +54,8 @@ pub struct Output<'i, T> {
 }
 
 impl<'i, T: TokenId> Output<'i, T> {
-    /// Ids that room needs beyond the bytes of the text: a slot of the cache is copied as a whole, and
-    /// room as large is kept for each pretoken of a batch whose ids are not known yet.
-    pub const SLACK: usize = INLINE * (MAX_BATCH + 1);
+    /// Ids that room needs beyond the bytes of the text: a slot of the cache is copied as a whole.
+    pub const SLACK: usize = size_of::<Ids<T>>() / size_of::<T>();
 
     /// Writes from the start of `room`.
     pub fn new(room: &'i mut [T]) -> Self {
@@ -67,29 +72,6 @@ impl<'i, T: TokenId> Output<'i, T> {
         self.ids[self.len] = T::from_id(id);
         self.len += 1;
     }
-
-    fn extend(&mut self, ids: &[u32]) {
-        for (room, &id) in self.ids[self.len..].iter_mut().zip(ids) {
-            *room = T::from_id(id);
-        }
-        self.len += ids.len();
-    }
-
-    /// Writes ids behind the end and moves it by `len`, which may be another number.
-    #[inline(always)]
-    fn extend_inline(&mut self, ids: &[T; INLINE], len: usize) {
-        if let Some(room) = self.ids[self.len..].first_chunk_mut() {
-            *room = *ids;
-        }
-        self.len += len;
-    }
-
-    /// Appends ids that stand further behind.
-    fn move_here(&mut self, ids: Range<usize>) {
-        let len = ids.len();
-        self.ids.copy_within(ids, self.len);
-        self.len += len;
-    }
 }
 
 impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
@@ -103,6 +85,7 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
             places: bytemuck::zeroed_box(),
             missing: bytemuck::zeroed_box(),
             new: bytemuck::zeroed_box(),
+            found: Vec::new(),
             room: Vec::new(),
         }
     }
@@ -136,25 +119,23 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
         output: &mut Output<'_, T>,
     ) {
         let Self { cache, keys, places, missing, .. } = self;
-        let (room, mut len, mut count) = (&mut *output.ids, output.len, 0);
         let mut start = first;
         for ((&end, key), place) in ends.iter().zip(&mut **keys).zip(&mut **places) {
             *key = Key::read(text, start, end).unwrap_or(Key::NONE);
             *place = cache.prefetch(*key) as u32;
             start = end;
         }
-        start = first;
-        for (at, ((&end, &key), &place)) in ends.iter().zip(&**keys).zip(&**places).enumerate() {
+        let (room, mut len, mut count) = (&mut *output.ids, output.len, 0);
+        for (at, (&key, &place)) in keys.iter().zip(&**places).enumerate().take(ends.len()) {
             // No branch, for nobody could predict it: whatever stands in the pretoken's place is copied,
-            // and if that is another's, there will be room for its own.
-            let (is_known, ids, known_len) = cache.look(place as usize, key);
-            missing[count % MAX_BATCH] = Missing { at, room: len };
-            count += usize::from(!is_known);
+            // and overwritten if it is another's.
+            let (is_known, ids, known) = cache.look(place as usize, key);
+            missing[count % MAX_BATCH] = Missing { at: at as u32, len: 0, place: len };
             if let Some(room) = room[len..].first_chunk_mut() {
                 *room = *ids;
             }
-            len += if is_known { known_len } else { (end - start).max(INLINE) };
-            start = end;
+            count += usize::from(!is_known);
+            len += if is_known { known } else { 0 };
         }
         output.len = len;
         if count > 0 {
@@ -162,8 +143,7 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
         }
     }
 
-    /// Puts the ids of those pretokens of a batch that are not in their own places where they belong,
-    /// and closes the gaps.
+    /// Puts the ids of those pretokens of a batch that are not in their own places where they belong.
     #[cold]
     #[inline(never)]
     #[expect(clippy::too_many_arguments, reason = "all that a batch is")]
@@ -173,7 +153,7 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
         text: &[u8],
         first: usize,
         ends: &[usize],
-        missing: usize,
+        count: usize,
         monitor: &Monitor,
         output: &mut Output<'_, T>,
     ) {
@@ -181,16 +161,18 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
             let start = if at == 0 { first } else { ends[at - 1] };
             &text[start..ends[at]]
         };
-        self.resolve(table, pretoken, missing, monitor);
-        let end = output.len;
-        output.len = self.missing[0].room;
-        for index in 0..missing {
-            let Missing { at, room } = self.missing[index];
-            let pretoken = pretoken(at);
-            let known = room + pretoken.len().max(INLINE);
-            let next = if index + 1 < missing { self.missing[index + 1].room } else { end };
-            self.append_resolved(table, pretoken, at, monitor, output);
-            output.move_here(known..next);
+        self.resolve(table, pretoken, count, monitor);
+        self.gather(table, pretoken, count, monitor);
+        // From behind, all that stands behind the ids of a pretoken makes room for them.
+        let Self { missing, found, .. } = self;
+        let (mut end, mut shift) = (output.len, found.len());
+        output.len += shift;
+        for &Missing { len, place, .. } in missing[..count].iter().rev() {
+            output.ids.copy_within(place..end, place + shift);
+            let behind = shift;
+            shift -= len as usize;
+            output.ids[place + shift..place + behind].copy_from_slice(&found[shift..behind]);
+            end = place;
         }
     }
 
@@ -200,13 +182,14 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
         &mut self,
         table: &MergeTable,
         pretoken: impl Fn(usize) -> &'t [u8],
-        missing: usize,
+        count: usize,
         monitor: &Monitor,
     ) {
         let Self { cache, long, scratch, keys, places, new, .. } = self;
         long.make_room();
-        let mut count = 0;
-        for &Missing { at, .. } in &self.missing[..missing] {
+        let mut jobs = 0;
+        for &Missing { at, .. } in &self.missing[..count] {
+            let at = at as usize;
             let key = keys[at];
             let known = if key == Key::NONE { Some(Known::Many) } else { cache.find(places[at] as usize, key) };
             match known {
@@ -214,7 +197,7 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
                 Some(Known::Many) => {
                     let pretoken = pretoken(at);
                     if pretoken.len() > long::MAX_LEN {
-                        places[at] = u32::MAX;
+                        places[at] = NOWHERE;
                         continue;
                     }
                     if let Some(entry) = long.find(pretoken) {
@@ -229,10 +212,10 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
                 }
                 None => {}
             }
-            new[count % MAX_BATCH] = at;
-            count += 1;
+            new[jobs % MAX_BATCH] = at;
+            jobs += 1;
         }
-        let jobs = new[..count].iter().map(|&at| (at, pretoken(at)));
+        let jobs = new[..jobs].iter().map(|&at| (at, pretoken(at)));
         scratch.lanes.merge(table, jobs, |at, ids| {
             let (key, place) = (keys[at], places[at] as usize);
             if key != Key::NONE && cache.find(place, key).is_none() {
@@ -244,24 +227,33 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
         });
     }
 
-    /// Appends the ids of a pretoken that has been resolved.
+    /// Puts the ids of the missing pretokens of a batch, which have been resolved, one behind the other.
     #[inline(always)]
-    fn append_resolved(
+    fn gather<'t>(
         &mut self,
         table: &MergeTable,
-        pretoken: &[u8],
-        at: usize,
+        pretoken: impl Fn(usize) -> &'t [u8],
+        count: usize,
         monitor: &Monitor,
-        output: &mut Output<'_, T>,
     ) {
-        let (key, place) = (self.keys[at], self.places[at] as usize);
-        if key == Key::NONE && place != u32::MAX as usize {
-            return output.extend(self.long.ids(place));
+        let Self { cache, long, scratch, keys, places, missing, found, .. } = self;
+        found.clear();
+        for missing in &mut missing[..count] {
+            let at = missing.at as usize;
+            let (key, place, before) = (keys[at], places[at], found.len());
+            if key == Key::NONE && place != NOWHERE {
+                found.extend(long.ids(place as usize).iter().map(|&id| T::from_id(id)));
+            } else if key != Key::NONE
+                && let Some(Known::Ids(ids, len)) = cache.find(place as usize, key)
+            {
+                found.extend_from_slice(ids);
+                found.truncate(before + len);
+            } else {
+                // Too long to be kept, or pushed out again by others of the batch.
+                let ids = table.merge(pretoken(at), scratch, monitor);
+                found.extend(ids.iter().map(|&id| T::from_id(id)));
+            }
+            missing.len = (found.len() - before) as u32;
         }
-        if key != Key::NONE && let Some(Known::Ids(ids, len)) = self.cache.find(place, key) {
-            return output.extend_inline(ids, len);
-        }
-        // Too long to be kept, or pushed out again by others of the batch.
-        output.extend(table.merge(pretoken, &mut self.scratch, monitor));
     }
 }
