@@ -14,8 +14,8 @@ use crate::piece::Piece;
 use crate::source::DEFAULT_COLUMN;
 use crate::{Error, Monitor, Result, threads};
 
-/// Slots of a worker's cache: 8 MiB with ids of two bytes.
-const SLOTS: usize = 1 << 18;
+/// Slots of a worker's cache: 4 MiB with ids of two bytes.
+const SLOTS: usize = 1 << 17;
 
 /// Encoded pieces that may wait for an earlier one, per thread.
 const AHEAD: usize = 2;
