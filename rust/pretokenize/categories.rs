@@ -44,6 +44,22 @@ impl Categories {
     pub const fn has(self, category: Self) -> bool {
         self.0 & category.0 != 0
     }
+
+    /// How many categories there are.
+    pub(super) const COUNT: usize = 8;
+
+    /// A category's place among all.
+    #[inline]
+    pub(super) const fn index(self) -> usize {
+        // A mask that changes nothing, so that the compiler knows it too.
+        self.0.trailing_zeros() as usize % Self::COUNT
+    }
+
+    /// Whether the category of an index is in this set.
+    #[inline]
+    pub(super) const fn has_index(self, index: usize) -> bool {
+        self.0 >> index & 1 != 0
+    }
 }
 
 /// The category of every code point.

@@ -2,7 +2,6 @@ use std::sync::LazyLock;
 
 use byteloom::pretokenize::categories::{Categories, CategoryTable};
 use byteloom::pretokenize::classes::{Class, Classes};
-use byteloom::pretokenize::gpt2;
 use byteloom::pretokenize::simd::Simd;
 use byteloom::pretokenize::{MAX_BATCH, Pretokenizer};
 use byteloom::special::SpecialTokens;
@@ -21,21 +20,8 @@ const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]
 fn check_gpt2(text: &[u8]) {
     static REGEX: LazyLock<Regex> = LazyLock::new(|| Regex::new(GPT2).unwrap());
 
-    let expected = oracle::split::pattern(&REGEX, text);
-    for simd in Simd::available() {
-        let (mut found, mut next) = (Vec::new(), 0);
-        gpt2::for_each_batch(text, simd, &Monitor::new(), |mut start, ends| {
-            assert_eq!(start, next);
-            assert!((1..=MAX_BATCH).contains(&ends.len()));
-            for &end in ends {
-                found.push(&text[start..end]);
-                start = end;
-            }
-            next = start;
-        })
-        .unwrap();
-        assert_eq!(found, expected, "{}: {:?}", simd.name(), String::from_utf8_lossy(text));
-    }
+    let (name, preset) = all_presets().find(|&(name, _)| name == "gpt2").unwrap();
+    check(name, preset, &oracle::split::pattern(&REGEX, text), text);
 }
 
 /// Every preset but GPT-2's against the regex engine with the preset's own pattern.
@@ -46,13 +32,26 @@ fn check_presets(text: &[u8]) {
     });
 
     for (name, preset, regex) in PRESETS.iter() {
-        let expected = oracle::split::pattern(regex, text);
-        assert_eq!(
-            pretokens(preset, text),
-            expected,
-            "{name}: {:?}",
-            text.escape_ascii().to_string()
-        );
+        check(name, preset, &oracle::split::pattern(regex, text), text);
+    }
+}
+
+/// A preset's scanner in every way that this processor has.
+fn check(name: &str, preset: &Pretokenizer, expected: &[Vec<u8>], text: &[u8]) {
+    for simd in Simd::available() {
+        let (mut found, mut next) = (Vec::new(), 0);
+        preset
+            .for_each_batch_by(simd, text, &Monitor::new(), |mut start, ends| {
+                assert_eq!(start, next);
+                assert!((1..=MAX_BATCH).contains(&ends.len()));
+                for &end in ends {
+                    found.push(&text[start..end]);
+                    start = end;
+                }
+                next = start;
+            })
+            .unwrap();
+        assert_eq!(found, expected, "{name}, {}: {}", simd.name(), text.escape_ascii());
     }
 }
 
@@ -364,6 +363,17 @@ mod scanners {
             let mut text = word.repeat(3).into_bytes();
             text.splice(at.min(text.len())..at.min(text.len()), fragment);
             check_presets(&text);
+        }
+
+        #[test]
+        fn nasty_texts_at_the_border_of_a_block(
+            before in nasty(1..3), length in 40usize..200, text in nasty(1..12), behind in nasty(0..20),
+        ) {
+            // Whatever runs on, up to the border and behind it.
+            let run = before.repeat(length.div_ceil(before.len()));
+            let text = [&run[run.len() - length..], &text, &behind].concat();
+            check_presets(&text);
+            check_gpt2(&text);
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A kernel is one small file for one kind of processor; which of them can run is found out when the
 //! program runs, so one build serves every machine of an architecture. What the masks mean for a
-//! pattern is the pattern's own business ([`super::gpt2`]).
+//! pattern is the pattern's own business.
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
@@ -26,6 +26,8 @@ pub struct Masks {
     pub number: u64,
     /// Space, tab, newline, vertical tab, form feed, carriage return.
     pub white: u64,
+    /// Newline, carriage return.
+    pub newline: u64,
     /// Space alone.
     pub space: u64,
     /// `'`
@@ -46,6 +48,9 @@ pub enum Simd {
     /// 64 bytes in one register.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// The same, and the places of a mask's bits by one instruction.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vbmi2,
     /// 64 bytes in four registers of 16.
     #[cfg(target_arch = "aarch64")]
     Neon,
@@ -58,7 +63,7 @@ impl Simd {
     }
 
     /// The one in use: the best, or the one that the environment variable `BYTELOOM_SIMD` names
-    /// (`scalar`, `avx2`, `avx512`, `neon`), if the processor has it.
+    /// (`scalar`, `avx2`, `avx512`, `avx512vbmi2`, `neon`), if the processor has it.
     #[must_use]
     pub fn get() -> Self {
         static CHOSEN: OnceLock<Simd> = OnceLock::new();
@@ -78,6 +83,8 @@ impl Simd {
             Self::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vbmi2 => "avx512vbmi2",
             #[cfg(target_arch = "aarch64")]
             Self::Neon => "neon",
         }
@@ -101,6 +108,10 @@ impl Simd {
                     && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
             }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vbmi2 => {
+                Self::Avx512.is_available() && is_x86_feature_detected!("avx512vbmi2")
+            }
             // Every 64-bit Arm processor has it.
             #[cfg(target_arch = "aarch64")]
             Self::Neon => true,
@@ -115,6 +126,8 @@ const ALL: &[Simd] = &[
     Simd::Avx2,
     #[cfg(target_arch = "x86_64")]
     Simd::Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Simd::Avx512Vbmi2,
     #[cfg(target_arch = "aarch64")]
     Simd::Neon,
 ];

@@ -29,6 +29,7 @@ pub fn masks(block: &[u8; BLOCK]) -> Masks {
         letter: within(lower, b'a', b'z'),
         number: within(bytes, b'0', b'9'),
         white: space | within(bytes, b'\t', b'\r'),
+        newline: equal(bytes, b'\n') | equal(bytes, b'\r'),
         space,
         apostrophe: equal(bytes, b'\''),
         high: join(bytes.map(|part| vcgeq_u8(part, first_high))),
