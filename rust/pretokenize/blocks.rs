@@ -27,6 +27,7 @@ pub(super) trait Rules: Default {
 pub(super) struct Block<'t> {
     /// The text from the block's first byte on, to its end; shorter than a block at the end of a text.
     pub rest: &'t [u8],
+    pub table: &'static CategoryTable,
     /// The classes of its ASCII bytes.
     pub ascii: Masks,
     /// Bytes of characters beyond ASCII, by category.
@@ -57,8 +58,11 @@ impl Block<'_> {
     #[inline(always)]
     pub(super) fn white_behind(&self) -> bool {
         let at = self.behind();
-        self.rest.len() <= at
-            || Categories::WHITESPACE.has(CategoryTable::get().at(self.rest, at).0)
+        match self.rest.get(at) {
+            Some(&byte @ ..0x80) => Categories::WHITESPACE.has(self.table.of_ascii(byte)),
+            Some(_) => Categories::WHITESPACE.has(self.table.at(self.rest, at).0),
+            None => true,
+        }
     }
 
     /// The first bytes of the characters whose last bytes are given, as far as they are in this block.
@@ -226,15 +230,13 @@ fn fill<R: Rules>(
                 masks(&block)
             }
         };
-        let mut block =
-            Block { rest, ascii, beyond: [0; Categories::COUNT], inner: 0, spilled: 0, spill: 0 };
+        let beyond = [0; Categories::COUNT];
+        let mut block = Block { rest, table, ascii, beyond, inner: 0, spilled: 0, spill: 0 };
         // Twice the same, for the usual case is simpler when it is known.
-        let mut starts = if ascii.high == 0 && walk.spill == 0 {
-            walk.rules.starts(&block)
-        } else {
-            walk.decode(table, &mut block);
-            walk.rules.starts(&block)
-        };
+        if ascii.high != 0 {
+            walk.decode(&mut block);
+        }
+        let mut starts = walk.rules.starts(&block);
         if walk.at == 0 {
             starts &= !1;
         }
@@ -251,7 +253,7 @@ fn fill<R: Rules>(
 impl<R> Walk<R> {
     /// Finds the categories of the characters beyond ASCII.
     #[inline(always)]
-    fn decode(&mut self, table: &CategoryTable, block: &mut Block<'_>) {
+    fn decode(&mut self, block: &mut Block<'_>) {
         let spilled = (1 << self.spill) - 1;
         block.beyond[self.spill_index] = spilled;
         let mut todo = block.ascii.high & !spilled;
@@ -260,7 +262,7 @@ impl<R> Walk<R> {
         self.spill = 0;
         while todo != 0 {
             let at = todo.trailing_zeros();
-            let (category, length) = table.at(block.rest, at as usize);
+            let (category, length) = block.table.at(block.rest, at as usize);
             let bytes = ((1 << length) - 1) << at;
             block.beyond[category.index()] |= bytes;
             block.inner |= bytes & (bytes << 1);

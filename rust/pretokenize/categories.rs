@@ -104,7 +104,7 @@ impl CategoryTable {
 
     /// Category and length of the character at `at`, a place within `text`. What is not UTF-8 is
     /// `OTHER`, and as long as what becomes one U+FFFD when it is decoded.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn at(&self, text: &[u8], at: usize) -> (Categories, usize) {
         let rest = &text[at..];

@@ -17,7 +17,7 @@ use std::marker::PhantomData;
 
 use super::{Dialect, contraction_len};
 use crate::pretokenize::blocks::{Block, Rules};
-use crate::pretokenize::categories::{Categories, CategoryTable};
+use crate::pretokenize::categories::Categories;
 use crate::pretokenize::simd::BLOCK;
 
 /// What stands before a block, as bits that are shifted into its masks.
@@ -204,10 +204,9 @@ impl<D: Dialect> Before<D> {
 /// same. No text is looked at twice: only the block in which such whitespace starts asks.
 #[cold]
 fn newline_follows(block: &Block<'_>, at_end: bool) -> bool {
-    let table = CategoryTable::get();
     let mut at = block.behind();
     while at < block.rest.len() {
-        match table.at(block.rest, at) {
+        match block.table.at(block.rest, at) {
             (Categories::SPACE, length) => at += length,
             (category, _) => return category == Categories::NEWLINE,
         }
