@@ -6,7 +6,7 @@
 
 use super::MAX_BATCH;
 use super::categories::{Categories, CategoryTable};
-use super::simd::{self, BLOCK, Masks, Simd};
+use super::simd::{self, AHEAD, BLOCK, Masks, Places, Simd};
 use crate::{Monitor, Result};
 
 /// Blocks whose pretokens are handed over together.
@@ -97,9 +97,6 @@ struct Walk<R> {
 /// Room for the pretokens of a group of blocks, and for what is written ahead and means nothing.
 type Ends = [usize; MAX_BATCH + AHEAD];
 
-/// Ends that are written at a time, whether there are so many or not: no branch depends on the text.
-const AHEAD: usize = 8;
-
 /// Finds the ends of pretokens in the next blocks, and how many they are; compiled once for each kind of
 /// processor.
 #[derive(Debug)]
@@ -159,52 +156,27 @@ impl<R: Rules> Kernel<R> {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi1,bmi2,popcnt")]
 fn avx512vbmi2<R: Rules>(text: &[u8], walk: &mut Walk<R>, ends: &mut Ends) -> usize {
-    fill(text, walk, ends, |block| simd::avx512::masks(block), |found, starts, at, ends| {
-        let places = simd::avx512::places(starts);
-        let count = starts.count_ones() as usize;
-        let mut done = 0;
-        while done < count {
-            let Some(room) = ends[found + done..].first_chunk_mut::<AHEAD>() else { break };
-            let Some(places) = places[done..].first_chunk::<AHEAD>() else { break };
-            for (end, &place) in room.iter_mut().zip(places) {
-                *end = at + place as usize;
-            }
-            done += AHEAD;
-        }
-    })
+    let masks = |block: &_| simd::avx512::masks(block);
+    fill(text, walk, ends, masks, |starts, at, room| simd::avx512::write_vbmi2(starts, at, room))
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,popcnt")]
 fn avx512<R: Rules>(text: &[u8], walk: &mut Walk<R>, ends: &mut Ends) -> usize {
-    fill(text, walk, ends, |block| simd::avx512::masks(block), write)
+    let masks = |block: &_| simd::avx512::masks(block);
+    fill(text, walk, ends, masks, |starts, at, room| simd::avx512::write(starts, at, room))
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
 fn avx2<R: Rules>(text: &[u8], walk: &mut Walk<R>, ends: &mut Ends) -> usize {
-    fill(text, walk, ends, |block| simd::avx2::masks(block), write)
+    fill(text, walk, ends, |block| simd::avx2::masks(block), simd::write)
 }
 
 #[cfg(target_arch = "aarch64")]
 #[target_feature(enable = "neon")]
 fn neon<R: Rules>(text: &[u8], walk: &mut Walk<R>, ends: &mut Ends) -> usize {
-    fill(text, walk, ends, |block| simd::neon::masks(block), write)
-}
-
-/// Writes the place of each bit of a mask, counted from `at`, behind the first `found` ends.
-#[inline(always)]
-fn write(found: usize, mut starts: u64, at: usize, ends: &mut Ends) {
-    let behind = found + starts.count_ones() as usize;
-    let mut found = found;
-    while found < behind {
-        let Some(room) = ends[found..].first_chunk_mut::<AHEAD>() else { break };
-        for end in room {
-            *end = at + starts.trailing_zeros() as usize;
-            starts &= starts.wrapping_sub(1);
-        }
-        found += AHEAD;
-    }
+    fill(text, walk, ends, |block| simd::neon::masks(block), simd::write)
 }
 
 /// Writes the ends of the pretokens in the next blocks, which are where others start, the text's end among
@@ -215,7 +187,7 @@ fn fill<R: Rules>(
     walk: &mut Walk<R>,
     ends: &mut Ends,
     masks: impl Fn(&[u8; BLOCK]) -> Masks,
-    write: impl Fn(usize, u64, usize, &mut Ends),
+    write: impl Fn(u64, usize, &mut Places),
 ) -> usize {
     let table = CategoryTable::get();
     let mut found = 0;
@@ -243,7 +215,9 @@ fn fill<R: Rules>(
         if rest.len() < BLOCK {
             starts = starts & ((1 << rest.len()) - 1) | 1 << rest.len();
         }
-        write(found, starts, walk.at, ends);
+        // There is always room: no block before had more starts than bytes.
+        let Some(room) = ends[found..].first_chunk_mut() else { break };
+        write(starts, walk.at, room);
         found += starts.count_ones() as usize;
         walk.at += BLOCK;
     }

@@ -1,11 +1,13 @@
 //! 64 bytes in one register, whose comparisons give masks as they are.
 
 use std::arch::x86_64::{
-    __m512i, _mm512_cmpeq_epi8_mask, _mm512_cmple_epu8_mask, _mm512_loadu_si512, _mm512_maskz_compress_epi8,
-    _mm512_movepi8_mask, _mm512_or_si512, _mm512_set1_epi8, _mm512_storeu_si512, _mm512_sub_epi8,
+    __m512i, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_castsi512_si128, _mm512_cmpeq_epi8_mask,
+    _mm512_cmple_epu8_mask, _mm512_cvtepu8_epi64, _mm512_loadu_si512, _mm512_maskz_compress_epi8,
+    _mm512_maskz_compress_epi64, _mm512_movepi8_mask, _mm512_or_si512, _mm512_set1_epi8,
+    _mm512_set1_epi64, _mm512_setr_epi64, _mm512_setzero_si512, _mm512_storeu_si512, _mm512_sub_epi8,
 };
 
-use super::{BLOCK, Masks};
+use super::{AHEAD, BLOCK, Masks, Places};
 
 /// The masks of a block.
 #[inline]
@@ -40,26 +42,48 @@ fn within(bytes: __m512i, first: u8, last: u8) -> u64 {
     _mm512_cmple_epu8_mask(above, _mm512_set1_epi8((last - first).cast_signed()))
 }
 
-/// The bytes 0 to 63.
-const PLACES: [u8; BLOCK] = {
-    let mut places = [0; BLOCK];
-    let mut place = 0;
-    while place < BLOCK {
-        places[place] = place as u8;
-        place += 1;
+/// As [`super::write`]: the places of each eighth of a block, of which an instruction moves those
+/// together that are in the mask.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,popcnt")]
+pub fn write(mask: u64, at: usize, places: &mut Places) {
+    let mut eight = _mm512_add_epi64(_mm512_set1_epi64(at as i64), _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
+    let mut found = 0;
+    for bits in mask.to_le_bytes() {
+        let Some(room) = places[found..].first_chunk_mut::<AHEAD>() else { break };
+        // SAFETY: the room is for eight words, which are what is stored.
+        unsafe { _mm512_storeu_si512(room.as_mut_ptr().cast(), _mm512_maskz_compress_epi64(bits, eight)) };
+        found += bits.count_ones() as usize;
+        eight = _mm512_add_epi64(eight, _mm512_set1_epi64(AHEAD as i64));
     }
-    places
-};
+}
 
-/// The places of a mask's bits, from the lowest, and zeros behind them.
+/// As [`super::write`]: the numbers of all bytes, of which one instruction moves those together that are
+/// in the mask.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2")]
-pub fn places(mask: u64) -> [u8; BLOCK] {
+pub fn write_vbmi2(mask: u64, at: usize, places: &mut Places) {
+    const NUMBERS: [u8; BLOCK] = {
+        let mut numbers = [0; BLOCK];
+        let mut number = 0;
+        while number < BLOCK {
+            numbers[number] = number as u8;
+            number += 1;
+        }
+        numbers
+    };
     // SAFETY: 64 readable bytes, and the load needs no alignment.
-    let places = unsafe { _mm512_loadu_si512(PLACES.as_ptr().cast()) };
-    let found = _mm512_maskz_compress_epi8(mask, places);
-    let mut bytes = [0; BLOCK];
-    // SAFETY: 64 writable bytes, and the store needs no alignment.
-    unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), found) };
-    bytes
+    let numbers = unsafe { _mm512_loadu_si512(NUMBERS.as_ptr().cast()) };
+    let mut found = _mm512_maskz_compress_epi8(mask, numbers);
+    let at = _mm512_set1_epi64(at as i64);
+    let count = mask.count_ones() as usize;
+    let mut done = 0;
+    while done < count {
+        let Some(room) = places[done..].first_chunk_mut::<AHEAD>() else { break };
+        let eight = _mm512_add_epi64(at, _mm512_cvtepu8_epi64(_mm512_castsi512_si128(found)));
+        // SAFETY: the room is for eight words, which are what is stored.
+        unsafe { _mm512_storeu_si512(room.as_mut_ptr().cast(), eight) };
+        found = _mm512_alignr_epi64(_mm512_setzero_si512(), found, 1);
+        done += AHEAD;
+    }
 }

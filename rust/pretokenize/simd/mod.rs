@@ -36,6 +36,28 @@ pub struct Masks {
     pub high: u64,
 }
 
+/// Places that are written at a time, whether there are so many or not: no branch depends on the text.
+pub(super) const AHEAD: usize = 8;
+
+/// Room for the places of a mask's bits, and for what is written ahead and means nothing.
+pub(super) type Places = [usize; BLOCK + AHEAD];
+
+/// Writes the places of a mask's bits, where the first byte's is `at`.
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
+#[inline(always)]
+pub(super) fn write(mut mask: u64, at: usize, places: &mut Places) {
+    let count = mask.count_ones() as usize;
+    let mut done = 0;
+    while done < count {
+        let Some(room) = places[done..].first_chunk_mut::<AHEAD>() else { break };
+        for place in room {
+            *place = at + mask.trailing_zeros() as usize;
+            mask &= mask.wrapping_sub(1);
+        }
+        done += AHEAD;
+    }
+}
+
 /// A way to scan text, of which the best that the processor has is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
