@@ -253,8 +253,8 @@ impl Pretokenizer {
             Scanner::Llama3 => cl100k::for_each_batch::<Llama3>(text, simd, monitor, consume),
             Scanner::Qwen2 => cl100k::for_each_batch::<Qwen2>(text, simd, monitor, consume),
             Scanner::Qwen35 => cl100k::for_each_batch::<Qwen35>(text, simd, monitor, consume),
-            Scanner::O200k => cl100k::for_each_batch_scalar::<O200k>(text, monitor, consume),
-            Scanner::Tekken => cl100k::for_each_batch_scalar::<Tekken>(text, monitor, consume),
+            Scanner::O200k => cl100k::for_each_batch::<O200k>(text, simd, monitor, consume),
+            Scanner::Tekken => cl100k::for_each_batch::<Tekken>(text, simd, monitor, consume),
         }
     }
 

@@ -21,7 +21,7 @@ use crate::pretokenize::categories::Categories;
 use crate::pretokenize::simd::BLOCK;
 
 /// What stands before a block, as bits that are shifted into its masks.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::pretokenize) struct Before<D> {
     word: u64,
     number: u64,
@@ -32,34 +32,37 @@ pub(in crate::pretokenize) struct Before<D> {
     newline: u64,
     /// Whitespace that is not part of a pretoken of symbols.
     free: u64,
-    /// A symbol, or a newline that belongs to symbols.
-    open: u64,
+    /// A newline, or slash, that is.
+    taken: u64,
     /// A symbol that a word would take in.
     prefix: u64,
+    /// A small letter, or one without case behind it; one without case elsewhere.
+    small: u64,
+    neutral: u64,
     /// How many digits the last number has in its last pretoken, 0 if another pretoken follows it.
     digits: u32,
-    /// A contraction ends within the block.
-    starts: u64,
+    /// A contraction reaches into the block: where it ends, and what is within it.
+    contraction: Contractions,
     dialect: PhantomData<D>,
 }
 
-impl<D> Default for Before<D> {
-    fn default() -> Self {
-        Self {
-            word: 0,
-            number: 0,
-            symbol: 0,
-            blank: 0,
-            space: 0,
-            newline: 0,
-            free: 0,
-            open: 0,
-            prefix: 0,
-            digits: 0,
-            starts: 0,
-            dialect: PhantomData,
-        }
-    }
+/// What masks say about symbols.
+struct Symbols {
+    /// All, with what they take in; without newlines, and slashes that stand for newlines.
+    symbol: u64,
+    /// Newlines, and slashes, that belong to the symbols before.
+    taken: u64,
+    /// The first bytes of pretokens that start with one.
+    first: u64,
+    /// All bytes of these first symbols.
+    prefix: u64,
+}
+
+/// Contractions: the bytes behind them, and their own but for the apostrophe.
+#[derive(Debug, Default, Clone, Copy)]
+struct Contractions {
+    ends: u64,
+    within: u64,
 }
 
 impl<D: Dialect> Rules for Before<D> {
@@ -70,38 +73,24 @@ impl<D: Dialect> Rules for Before<D> {
         let word = ascii.letter | block.beyond(D::WORD);
         let number = ascii.number | block.beyond(Categories::NUMBER);
         let blank = ascii.white & !newline | block.beyond(Categories::SPACE);
-        let symbol = !(word | number | blank | newline);
+        let others = !(word | number | blank | newline);
+        let Symbols { symbol, taken, first, prefix } = self.symbols(others, block);
+        let word = word & !symbol;
+        let contractions = self.contractions(first, word, block);
 
-        let first_symbol = symbol & !(symbol << 1 | self.symbol | ascii.space << 1 | self.space);
-        let prefix = self.whole_characters(first_symbol, block);
-        let mut starts = word & !(word << 1 | self.word)
-            & !(blank << 1 | self.blank)
-            & !(prefix << 1 | self.prefix);
-        starts |= first_symbol;
+        let first_letter = word & !(word << 1 | self.word);
+        let mut starts = first_letter & !(blank << 1 | self.blank | prefix << 1 | self.prefix);
+        if D::CASES {
+            starts |= self.capitals(word, contractions.ends, block);
+        }
+        starts |= first;
         starts |= self.digits(number, block);
-
-        // Newlines that belong to the symbols before them.
-        let taken = through(newline & (symbol << 1 | self.open), newline);
         let free = (blank | newline) & !taken;
         starts |= free & !(free << 1 | self.free);
         if blank != 0 {
             starts |= self.blanks(blank, newline, block);
         }
-
-        let follows = word >> 1 | 1 << (BLOCK - 1);
-        let mut apostrophes =
-            if D::CONTRACTIONS { ascii.apostrophe & first_symbol & follows } else { 0 };
-        starts |= self.starts;
-        self.starts = 0;
-        while apostrophes != 0 {
-            let at = apostrophes.trailing_zeros();
-            apostrophes &= apostrophes - 1;
-            if let Some(length) = contraction_len(&block.rest[at as usize..]) {
-                let end = 1u128 << length << at;
-                starts |= end as u64;
-                self.starts |= (end >> BLOCK) as u64;
-            }
-        }
+        starts = (starts | contractions.ends) & !contractions.within;
 
         let last = |mask: u64| mask >> (BLOCK - 1);
         self.word = last(word);
@@ -111,13 +100,59 @@ impl<D: Dialect> Rules for Before<D> {
         self.space = last(ascii.space);
         self.newline = last(newline);
         self.free = last(free);
-        self.open = last(symbol | taken);
+        self.taken = last(taken);
         self.prefix = last(prefix);
         starts
     }
 }
 
 impl<D: Dialect> Before<D> {
+    /// Tells symbols from the marks and newlines that they take in.
+    #[inline(always)]
+    fn symbols(&self, others: u64, block: &Block<'_>) -> Symbols {
+        let space_before = block.ascii.space << 1 | self.space;
+        let mark = if D::CASES { block.beyond(Categories::MARK) } else { 0 };
+        let mut undecided = mark & (others << 1 | self.symbol);
+        let mut symbol = others;
+        loop {
+            let taken = self.taken(symbol, block);
+            let proper = symbol & !taken;
+            let first = proper & !(proper << 1 | self.symbol | space_before);
+            let prefix = self.whole_characters(first, block);
+            if undecided == 0 {
+                return Symbols { symbol: proper, taken, first, prefix };
+            }
+            // Marks behind a symbol are symbols, unless that begins a pretoken: then a word begins with
+            // it. What this makes of the first of them decides about the next.
+            let mark_behind = undecided & undecided.wrapping_neg();
+            undecided &= !mark_behind;
+            if mark_behind & (proper << 1 | self.symbol) & !(prefix << 1 | self.prefix) != 0 {
+                symbol |= through(mark_behind, mark);
+            }
+        }
+    }
+
+    /// Newlines, and slashes among them, that belong to the symbols before.
+    #[inline(always)]
+    fn taken(&self, symbol: u64, block: &Block<'_>) -> u64 {
+        let newline = block.ascii.newline;
+        let first = newline & (symbol << 1 | self.symbol | self.taken);
+        if !D::SLASHES {
+            return through(first, newline);
+        }
+        let slash = block.ascii.slash;
+        let first = first | slash & self.taken;
+        if slash & (newline << 1 | self.taken) == 0 {
+            return through(first, newline);
+        }
+        let (mut taken, mut todo) = (0, first);
+        while todo != 0 {
+            taken |= through(todo & todo.wrapping_neg(), newline | slash);
+            todo &= !taken;
+        }
+        taken
+    }
+
     /// All bytes of characters of which the first are given.
     #[inline(always)]
     fn whole_characters(&self, first: u64, block: &Block<'_>) -> u64 {
@@ -128,6 +163,68 @@ impl<D: Dialect> Before<D> {
             }
         }
         bytes
+    }
+
+    /// Finds the contractions in the block, and what is left of one from the block before.
+    #[inline(always)]
+    fn contractions(&mut self, first: u64, word: u64, block: &Block<'_>) -> Contractions {
+        let mut found = std::mem::take(&mut self.contraction);
+        let apostrophe = block.ascii.apostrophe;
+        let mut todo = match (D::CONTRACTIONS, D::SUFFIXES) {
+            (true, _) => apostrophe & first & (word >> 1 | 1 << (BLOCK - 1)),
+            (_, true) => apostrophe & (word << 1 | self.word),
+            _ => 0,
+        };
+        while todo != 0 {
+            let at = todo.trailing_zeros();
+            todo &= todo - 1;
+            // Behind a contraction no other is a suffix.
+            if D::SUFFIXES && found.ends >> at & 1 != 0 {
+                continue;
+            }
+            if let Some(length) = contraction_len(&block.rest[at as usize..]) {
+                let end = 1u128 << length << at;
+                found.ends |= end as u64;
+                self.contraction.ends = (end >> BLOCK) as u64;
+                if D::SUFFIXES {
+                    // The apostrophe too is no start then.
+                    let within = end - (1 << at);
+                    found.within |= within as u64;
+                    self.contraction.within = (within >> BLOCK) as u64;
+                }
+            }
+        }
+        found
+    }
+
+    /// Starts within runs of letters: capitals behind small letters; and capitals at the end of a run,
+    /// behind a letter without case that can stand for the small letter that a word ends with.
+    #[inline(always)]
+    fn capitals(&mut self, word: u64, contraction_ends: u64, block: &Block<'_>) -> u64 {
+        let upper = block.ascii.upper | block.beyond(Categories::UPPER);
+        let lower = block.ascii.letter & !block.ascii.upper | block.beyond(Categories::LOWER);
+        let caseless = word & !(upper | lower);
+        let small_before = (lower << 1 | self.small) & !contraction_ends;
+        let small = lower | through(caseless & small_before, caseless);
+        let neutral = caseless & !small;
+        let mut starts = upper & (small << 1 | self.small);
+        let tail = upper & (neutral << 1 | self.neutral);
+        if tail != 0 {
+            starts |= self.tails(tail, upper, word, block);
+        }
+        self.small = small >> (BLOCK - 1);
+        self.neutral = neutral >> (BLOCK - 1);
+        starts
+    }
+
+    /// Of the runs of capitals that begin at `tail`, those behind which no letter follows.
+    #[cold]
+    fn tails(&self, mut tail: u64, upper: u64, word: u64, block: &Block<'_>) -> u64 {
+        let (ran_through, to_the_end) = upper.overflowing_add(tail);
+        if to_the_end && category_behind(block, Categories::UPPER).is_some_and(|c| D::WORD.has(c)) {
+            tail &= !highest(tail);
+        }
+        without_those_before(tail, ran_through & !upper & word)
     }
 
     /// The starts among digits.
@@ -187,37 +284,48 @@ impl<D: Dialect> Before<D> {
         // Of runs that follow a newline, those that another follows are no pretokens.
         let mut after = blank & (newline << 1 | self.newline);
         let (ran_through, to_the_end) = blank.overflowing_add(after);
-        if to_the_end && newline_follows(block, D::WHOLE_TAIL) {
-            after &= !highest(after);
+        if to_the_end {
+            let newline_follows = match category_behind(block, Categories::SPACE) {
+                Some(category) => category == Categories::NEWLINE,
+                None => D::WHOLE_TAIL,
+            };
+            if newline_follows {
+                after &= !highest(after);
+            }
         }
-        let mut dropped = ran_through & newline;
-        while dropped != 0 {
-            let below = (dropped & dropped.wrapping_neg()) - 1;
-            dropped &= dropped - 1;
-            after &= !highest(after & below);
-        }
-        last | after
+        last | without_those_before(after, ran_through & newline)
     }
 }
 
-/// Whether the whitespace behind a block comes to a newline, or to the end of the text if that means the
-/// same. No text is looked at twice: only the block in which such whitespace starts asks.
+/// The first category behind a block that is not in a set; `None` if the text ends before. No text is
+/// looked at twice: only the block in which a run begins asks what follows it.
 #[cold]
-fn newline_follows(block: &Block<'_>, at_end: bool) -> bool {
+fn category_behind(block: &Block<'_>, set: Categories) -> Option<Categories> {
     let mut at = block.behind();
     while at < block.rest.len() {
         match block.table.at(block.rest, at) {
-            (Categories::SPACE, length) => at += length,
-            (category, _) => return category == Categories::NEWLINE,
+            (category, length) if set.has(category) => at += length,
+            (category, _) => return Some(category),
         }
     }
-    at_end
+    None
 }
 
-/// The bits of the runs in `mask` that begin with `first`.
+/// The bits of the runs in `mask` that begin with `first`; there must be one in a run at most.
 #[inline(always)]
 fn through(first: u64, mask: u64) -> u64 {
     (mask.wrapping_add(first) ^ mask) & mask
+}
+
+/// A mask without the last bit before each of others.
+#[inline(always)]
+fn without_those_before(mut mask: u64, mut others: u64) -> u64 {
+    while others != 0 {
+        let lowest = others & others.wrapping_neg();
+        others &= !lowest;
+        mask &= !highest(mask & (lowest - 1));
+    }
+    mask
 }
 
 /// The highest bit of a mask.

@@ -22,7 +22,7 @@ use crate::{Monitor, Result};
 pub(super) use scalar::run_end;
 
 /// What the patterns of the family differ in.
-pub(super) trait Dialect: 'static {
+pub(super) trait Dialect: Default {
     /// Words are made of these.
     const WORD: Categories = Categories::LETTER;
     /// Runs of symbols are made of these.
@@ -31,6 +31,10 @@ pub(super) trait Dialect: 'static {
     const DIGITS: usize;
     /// Whether a contraction is a pretoken of its own.
     const CONTRACTIONS: bool = true;
+    /// Whether one is part of the word before it.
+    const SUFFIXES: bool = false;
+    /// Whether words end where a capital follows a small letter, and symbols take marks in.
+    const CASES: bool = false;
     /// Whether slashes may stand among the newlines behind symbols.
     const SLASHES: bool = false;
     /// Whether whitespace at the end of the text is one pretoken, newlines or not.
@@ -44,6 +48,7 @@ pub(super) trait Dialect: 'static {
 }
 
 /// GPT-4's.
+#[derive(Debug, Default)]
 pub(super) struct Cl100k;
 
 impl Dialect for Cl100k {
@@ -52,6 +57,7 @@ impl Dialect for Cl100k {
 }
 
 /// Llama 3's.
+#[derive(Debug, Default)]
 pub(super) struct Llama3;
 
 impl Dialect for Llama3 {
@@ -59,6 +65,7 @@ impl Dialect for Llama3 {
 }
 
 /// Qwen 2's, 2.5's and 3's.
+#[derive(Debug, Default)]
 pub(super) struct Qwen2;
 
 impl Dialect for Qwen2 {
@@ -66,6 +73,7 @@ impl Dialect for Qwen2 {
 }
 
 /// Qwen 3.5's: marks are parts of words.
+#[derive(Debug, Default)]
 pub(super) struct Qwen35;
 
 impl Dialect for Qwen35 {
@@ -88,19 +96,13 @@ pub(super) fn for_each_batch<D: Dialect>(
 ) -> Result<()> {
     match Kernel::<blocks::Before<D>>::new(simd) {
         Some(kernel) => kernel.for_each_batch(text, monitor, consume),
-        None => for_each_batch_scalar::<D>(text, monitor, consume),
+        None => {
+            let mut batch = Batch::new(consume);
+            scalar::for_each::<D>(text, monitor, |pretoken| batch.push(pretoken))?;
+            batch.finish();
+            Ok(())
+        }
     }
-}
-
-pub(super) fn for_each_batch_scalar<D: Dialect>(
-    text: &[u8],
-    monitor: &Monitor,
-    consume: impl FnMut(usize, &[usize]),
-) -> Result<()> {
-    let mut batch = Batch::new(consume);
-    scalar::for_each::<D>(text, monitor, |pretoken| batch.push(pretoken))?;
-    batch.finish();
-    Ok(())
 }
 
 /// Length of the contraction at the start of `text`, which begins with an apostrophe. To a regex

@@ -19,11 +19,13 @@ pub fn masks(block: &[u8; BLOCK]) -> Masks {
     let space = equal(bytes, b' ');
     Masks {
         letter: within(lower, b'a', b'z'),
+        upper: within(bytes, b'A', b'Z'),
         number: within(bytes, b'0', b'9'),
         white: space | within(bytes, b'\t', b'\r'),
         newline: equal(bytes, b'\n') | equal(bytes, b'\r'),
         space,
         apostrophe: equal(bytes, b'\''),
+        slash: equal(bytes, b'/'),
         high: _mm512_movepi8_mask(bytes),
     }
 }

@@ -22,6 +22,8 @@ pub const BLOCK: usize = 64;
 pub struct Masks {
     /// `A` to `Z` and `a` to `z`.
     pub letter: u64,
+    /// `A` to `Z`.
+    pub upper: u64,
     /// `0` to `9`.
     pub number: u64,
     /// Space, tab, newline, vertical tab, form feed, carriage return.
@@ -32,6 +34,8 @@ pub struct Masks {
     pub space: u64,
     /// `'`
     pub apostrophe: u64,
+    /// `/`
+    pub slash: u64,
     /// Not ASCII: 0x80 and above.
     pub high: u64,
 }
