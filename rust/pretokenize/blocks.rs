@@ -27,6 +27,7 @@ pub(super) trait Rules: Default {
 pub(super) struct Block<'t> {
     /// The text from the block's first byte on, to its end; shorter than a block at the end of a text.
     pub rest: &'t [u8],
+    /// The categories of all characters.
     pub table: &'static CategoryTable,
     /// The classes of its ASCII bytes.
     pub ascii: Masks,
@@ -103,18 +104,18 @@ type Ends = [usize; MAX_BATCH + AHEAD];
 pub(super) struct Kernel<R>(unsafe fn(&[u8], &mut Walk<R>, &mut Ends) -> usize);
 
 impl<R: Rules> Kernel<R> {
-    /// The kernel for a processor; `None` if it has no wide registers.
+    /// The kernel for a kind of processor; `None` if that has no wide registers, or is not this one.
     #[inline]
     pub(super) fn new(simd: Simd) -> Option<Self> {
-        debug_assert!(simd.is_available());
+        if !simd.is_available() {
+            return None;
+        }
         match simd {
             Simd::Scalar => None,
             #[cfg(target_arch = "x86_64")]
             Simd::Avx2 => Some(Self(avx2)),
             #[cfg(target_arch = "x86_64")]
             Simd::Avx512 => Some(Self(avx512)),
-            #[cfg(target_arch = "x86_64")]
-            Simd::Avx512Vbmi2 => Some(Self(avx512vbmi2)),
             #[cfg(target_arch = "aarch64")]
             Simd::Neon => Some(Self(neon)),
         }
@@ -155,13 +156,6 @@ impl<R: Rules> Kernel<R> {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn avx512vbmi2<R: Rules>(text: &[u8], walk: &mut Walk<R>, ends: &mut Ends) -> usize {
-    let masks = |block: &_| simd::avx512::masks(block);
-    fill(text, walk, ends, masks, |starts, at, room| simd::avx512::write_vbmi2(starts, at, room))
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,popcnt")]
 fn avx512<R: Rules>(text: &[u8], walk: &mut Walk<R>, ends: &mut Ends) -> usize {
     let masks = |block: &_| simd::avx512::masks(block);
     fill(text, walk, ends, masks, |starts, at, room| simd::avx512::write(starts, at, room))

@@ -9,7 +9,7 @@ mod blocks;
 pub mod categories;
 mod cl100k;
 pub mod classes;
-pub mod gpt2;
+mod gpt2;
 mod o200k;
 pub mod pattern;
 pub mod simd;

@@ -274,6 +274,30 @@ mod scanners {
         every_string(&spaces, 4, |text| check_presets(text.as_bytes()));
         every_string(&[" ", "\n", "\t", "a", "!"], 6, |text| check_presets(text.as_bytes()));
         every_string(&["1", "२", "½", "a", " "], 5, |text| check_presets(text.as_bytes()));
+        let suffixes = ["'", "s", "L", "l", "A", "日"];
+        every_string(&suffixes, 5, |text| check_presets(text.as_bytes()));
+        let symbols = ["!", "/", "\n", "\u{301}", "a", " "];
+        every_string(&symbols, 5, |text| check_presets(text.as_bytes()));
+    }
+
+    #[test]
+    fn every_short_string_at_the_border_of_a_block() {
+        let alphabets: [&[&str]; 4] = [
+            &["'", "l", "L", "s", " ", "日", "A"],
+            &["!", "/", "\n", "\u{301}", "a", "“", " "],
+            &[" ", "\n", "\u{3000}", "a", "!"],
+            &["1", "२", "a", " "],
+        ];
+        for (before, alphabet) in
+            [("a", 62), ("!", 63), ("\n ", 31), ("11", 31)].into_iter().zip(alphabets)
+        {
+            let before = before.0.repeat(before.1);
+            every_string(alphabet, 4, |text| {
+                let text = [&before, text].concat();
+                check_presets(text.as_bytes());
+                check_gpt2(text.as_bytes());
+            });
+        }
     }
 
     #[test]

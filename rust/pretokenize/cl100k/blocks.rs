@@ -2,16 +2,22 @@
 //!
 //! A pretoken starts
 //!
-//! - at the first letter of a word, unless whitespace other than a newline stands before, or a symbol at
-//!   which a pretoken starts, or a contraction ends there;
-//! - at the first of a run of symbols, unless a space stands before;
-//! - at the first digit of a run, and at every third one from there or at every one;
-//! - at the first whitespace of a run, where newlines behind symbols do not count; behind its last
-//!   newline; and at its last character, if that is no newline and the text does not end there;
-//! - behind a contraction.
+//! - at the first letter of a run, unless whitespace other than a newline stands before, or a symbol at
+//!   which a pretoken starts;
+//! - at the first of a run of symbols, unless a space stands before; newlines behind it are part of it;
+//! - at the first digit of a run, and at every third one from there, or at every one;
+//! - at the first of what whitespace is left, behind its last newline, and at its last character, if that
+//!   is no newline and the text does not end there;
+//! - behind a contraction;
 //!
-//! What a pattern leaves to chance, the newlines that belong to symbols and the digits of long numbers, is
-//! found by additions, whose carries run through runs of bits.
+//! and where the dialect looks at case, within a run of letters
+//!
+//! - at a capital, if the last letter before it that has a case is small;
+//! - at the first of the capitals that a run ends with, if before them stands a letter without case that
+//!   no small letter comes before in its word.
+//!
+//! What depends on a whole run, such as which newlines are part of symbols, is found by additions, whose
+//! carries go through runs of bits; what depends on the end of a run beyond the block, by looking there.
 
 use std::marker::PhantomData;
 

@@ -68,7 +68,12 @@ fn pretoken_end<D: Dialect>(table: &CategoryTable, text: &[u8], at: usize) -> us
 
 /// Where the run of `set` that goes on at `at` ends.
 #[inline]
-pub(in crate::pretokenize) fn run_end(table: &CategoryTable, text: &[u8], mut at: usize, set: Categories) -> usize {
+pub(in crate::pretokenize) fn run_end(
+    table: &CategoryTable,
+    text: &[u8],
+    mut at: usize,
+    set: Categories,
+) -> usize {
     if set.has(Categories::LOWER) {
         // No loop over bytes whose end, another one each time, would be mispredicted.
         while let Some(bytes) = text[at..].first_chunk() {
@@ -159,4 +164,3 @@ fn whitespace_end(table: &CategoryTable, text: &[u8], at: usize, whole_tail: boo
         last
     }
 }
-

@@ -2,8 +2,8 @@
 
 use std::arch::asm;
 use std::arch::x86_64::{
-    __m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8,
-    _mm256_or_si256, _mm256_set1_epi8, _mm256_sub_epi8,
+    __m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_or_si256,
+    _mm256_set1_epi8, _mm256_sub_epi8,
 };
 
 use super::{BLOCK, Masks};

@@ -3,8 +3,8 @@
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_castsi512_si128, _mm512_cmpeq_epi8_mask,
     _mm512_cmple_epu8_mask, _mm512_cvtepu8_epi64, _mm512_loadu_si512, _mm512_maskz_compress_epi8,
-    _mm512_maskz_compress_epi64, _mm512_movepi8_mask, _mm512_or_si512, _mm512_set1_epi8,
-    _mm512_set1_epi64, _mm512_setr_epi64, _mm512_setzero_si512, _mm512_storeu_si512, _mm512_sub_epi8,
+    _mm512_movepi8_mask, _mm512_or_si512, _mm512_set1_epi8, _mm512_set1_epi64,
+    _mm512_setzero_si512, _mm512_storeu_si512, _mm512_sub_epi8,
 };
 
 use super::{AHEAD, BLOCK, Masks, Places};
@@ -44,27 +44,11 @@ fn within(bytes: __m512i, first: u8, last: u8) -> u64 {
     _mm512_cmple_epu8_mask(above, _mm512_set1_epi8((last - first).cast_signed()))
 }
 
-/// As [`super::write`]: the places of each eighth of a block, of which an instruction moves those
-/// together that are in the mask.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,popcnt")]
-pub fn write(mask: u64, at: usize, places: &mut Places) {
-    let mut eight = _mm512_add_epi64(_mm512_set1_epi64(at as i64), _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
-    let mut found = 0;
-    for bits in mask.to_le_bytes() {
-        let Some(room) = places[found..].first_chunk_mut::<AHEAD>() else { break };
-        // SAFETY: the room is for eight words, which are what is stored.
-        unsafe { _mm512_storeu_si512(room.as_mut_ptr().cast(), _mm512_maskz_compress_epi64(bits, eight)) };
-        found += bits.count_ones() as usize;
-        eight = _mm512_add_epi64(eight, _mm512_set1_epi64(AHEAD as i64));
-    }
-}
-
 /// As [`super::write`]: the numbers of all bytes, of which one instruction moves those together that are
 /// in the mask.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2")]
-pub fn write_vbmi2(mask: u64, at: usize, places: &mut Places) {
+pub fn write(mask: u64, at: usize, places: &mut Places) {
     const NUMBERS: [u8; BLOCK] = {
         let mut numbers = [0; BLOCK];
         let mut number = 0;
