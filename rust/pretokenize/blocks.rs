@@ -5,6 +5,7 @@
 //! character are all of its category.
 
 use super::MAX_BATCH;
+use super::bits::first_bytes;
 use super::categories::{Categories, CategoryTable};
 use super::simd::{self, AHEAD, BLOCK, Masks, Places, Simd};
 use crate::{Monitor, Result};
@@ -71,17 +72,6 @@ impl Block<'_> {
     pub(super) fn first_bytes(&self, last: u64) -> u64 {
         if last & self.inner == 0 { last } else { first_bytes(last & !self.spilled, self.inner) }
     }
-}
-
-#[cold]
-fn first_bytes(last: u64, inner: u64) -> u64 {
-    let (mut first, mut moving) = (last & !inner, last & inner);
-    while moving != 0 {
-        let moved = moving >> 1;
-        first |= moved & !inner;
-        moving = moved & inner;
-    }
-    first
 }
 
 /// Where a walk along the blocks of a text has come to.

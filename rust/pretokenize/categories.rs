@@ -51,7 +51,7 @@ impl Categories {
     /// A category's place among all.
     #[inline]
     pub(super) const fn index(self) -> usize {
-        // A mask that changes nothing, so that the compiler knows it too.
+        // The remainder changes nothing, but to the compiler it is a place in any array of so many.
         self.0.trailing_zeros() as usize % Self::COUNT
     }
 

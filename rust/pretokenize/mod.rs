@@ -5,6 +5,7 @@
 //! What a pattern does not match is a pretoken too, so that nothing is ever lost.
 
 mod batch;
+mod bits;
 mod blocks;
 pub mod categories;
 mod cl100k;
@@ -223,7 +224,8 @@ impl Pretokenizer {
         self.for_each_batch_by(Simd::get(), text, monitor, consume)
     }
 
-    /// The same by a way of scanning that this processor can run, if the pattern is a preset's.
+    /// The same by another way of scanning, if the pattern is a preset's; byte after byte, if this
+    /// processor cannot do it that way.
     ///
     /// # Errors
     /// As [`Pretokenizer::for_each`].

@@ -288,29 +288,16 @@ mod scanners {
             &[" ", "\n", "\u{3000}", "a", "!"],
             &["1", "२", "a", " "],
         ];
-        for (before, alphabet) in
-            [("a", 62), ("!", 63), ("\n ", 31), ("11", 31)].into_iter().zip(alphabets)
-        {
-            let before = before.0.repeat(before.1);
-            every_string(alphabet, 4, |text| {
-                let text = [&before, text].concat();
-                check_presets(text.as_bytes());
-                check_gpt2(text.as_bytes());
-            });
+        for (before, alphabet) in ["a", "!", "\n ", "1"].into_iter().zip(alphabets) {
+            let before = before.repeat(64);
+            for length in 60..64 {
+                every_string(alphabet, 4, |text| {
+                    let text = [&before[before.len() - length..], text].concat();
+                    check_presets(text.as_bytes());
+                    check_gpt2(text.as_bytes());
+                });
+            }
         }
-    }
-
-    #[test]
-    fn every_short_string_with_bytes_that_are_no_utf8() {
-        // Two that become one U+FFFD, two that become two, and one alone.
-        let invalid = [("X", &b"\xe2\x82"[..]), ("Y", b"\xff\xfe"), ("Z", b"\x80")];
-        every_string(&["X", "Y", "Z", "a", " ", "'", "\n", "\u{301}"], 4, |text| {
-            let bytes = text.bytes().flat_map(|byte| {
-                let found = invalid.iter().find(|(name, _)| name.as_bytes() == [byte]);
-                found.map_or(vec![byte], |(_, bytes)| bytes.to_vec())
-            });
-            check_presets(&bytes.collect::<Vec<_>>());
-        });
     }
 
     #[test]
@@ -329,6 +316,7 @@ mod scanners {
         assert_eq!(split("qwen3_5", "e\u{301}a"), ["e\u{301}a"]);
         assert_eq!(split("o200k", "It'S getHTTPResponse"), ["It'S", " get", "HTTPResponse"]);
         assert_eq!(split("o200k", "日本ABC"), ["日本", "ABC"]);
+        assert_eq!(split("o200k", "it's日Ab it日Ab"), ["it's", "日Ab", " it日", "Ab"]);
         assert_eq!(split("o200k", "//\n/x"), ["//\n/", "x"]);
         assert_eq!(split("tekken", "It'S 12"), ["It", "'S", " ", "1", "2"]);
     }

@@ -22,6 +22,7 @@
 use std::marker::PhantomData;
 
 use super::{Dialect, contraction_len};
+use crate::pretokenize::bits::{highest, through, without_those_before};
 use crate::pretokenize::blocks::{Block, Rules};
 use crate::pretokenize::categories::Categories;
 use crate::pretokenize::simd::BLOCK;
@@ -315,27 +316,4 @@ fn category_behind(block: &Block<'_>, set: Categories) -> Option<Categories> {
         }
     }
     None
-}
-
-/// The bits of the runs in `mask` that begin with `first`; there must be one in a run at most.
-#[inline(always)]
-fn through(first: u64, mask: u64) -> u64 {
-    (mask.wrapping_add(first) ^ mask) & mask
-}
-
-/// A mask without the last bit before each of others.
-#[inline(always)]
-fn without_those_before(mut mask: u64, mut others: u64) -> u64 {
-    while others != 0 {
-        let lowest = others & others.wrapping_neg();
-        others &= !lowest;
-        mask &= !highest(mask & (lowest - 1));
-    }
-    mask
-}
-
-/// The highest bit of a mask.
-#[inline(always)]
-fn highest(mask: u64) -> u64 {
-    mask.checked_ilog2().map_or(0, |place| 1 << place)
 }
