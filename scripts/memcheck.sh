@@ -25,7 +25,7 @@ done
 cd "$(dirname "$0")/.."
 host=$(rustc -vV | sed -n 's/^host: //p')
 case $host in
-x86_64*) scanners="scalar $(grep -owE 'avx2|avx512bw' /proc/cpuinfo 2>/dev/null | sort -u | sed s/bw// | xargs)" ;;
+x86_64*) scanners="scalar $(grep -owE 'avx2|avx512_vbmi2' /proc/cpuinfo 2>/dev/null | sort -u | sed s/_vbmi2// | xargs)" ;;
 aarch64*) scanners="scalar neon" ;;
 *) scanners=scalar ;;
 esac

@@ -9,8 +9,8 @@ use std::time::Instant;
 use byteloom::Monitor;
 use byteloom::count::{CountOptions, count_files};
 use byteloom::encode::{EncodeOptions, Encoder};
+use byteloom::pretokenize::Pretokenizer;
 use byteloom::pretokenize::simd::Simd;
-use byteloom::pretokenize::{Pretokenizer, gpt2};
 use byteloom::special::{Segment, SpecialTokens};
 use byteloom::train::{TieBreak, TrainOptions, train};
 
@@ -47,8 +47,8 @@ fn main() {
             let mut pretokens = 0;
             for segment in special.split(&text) {
                 if let Segment::Text(text) = segment {
-                    gpt2::for_each_batch(text, simd, &monitor, |_, ends| pretokens += ends.len())
-                        .unwrap();
+                    let count = |_, ends: &[usize]| pretokens += ends.len();
+                    pretokenizer.for_each_batch_by(simd, text, &monitor, count).unwrap();
                 }
             }
             pretokens

@@ -38,8 +38,8 @@ def pretokenize(text: Text, pattern: str, special_tokens: Sequence[str] = ()) ->
 def simd() -> str:
     """How text is scanned: the best way of this processor, or what ``BYTELOOM_SIMD`` names.
 
-    One of ``scalar``, ``avx2``, ``avx512``, ``neon``. It matters to the GPT-2 pattern only. The
-    variable is looked at once, when text is first scanned or this is first asked.
+    One of ``scalar``, ``avx2``, ``avx512``, ``neon``. It matters to the presets
+    only. The variable is looked at once, when text is first scanned or this is first asked.
     """
 
 @final

@@ -44,6 +44,22 @@ impl Categories {
     pub const fn has(self, category: Self) -> bool {
         self.0 & category.0 != 0
     }
+
+    /// How many categories there are.
+    pub(super) const COUNT: usize = 8;
+
+    /// A category's place among all.
+    #[inline]
+    pub(super) const fn index(self) -> usize {
+        // The remainder changes nothing, but to the compiler it is a place in any array of so many.
+        self.0.trailing_zeros() as usize % Self::COUNT
+    }
+
+    /// Whether the category of an index is in this set.
+    #[inline]
+    pub(super) const fn has_index(self, index: usize) -> bool {
+        self.0 >> index & 1 != 0
+    }
 }
 
 /// The category of every code point.
@@ -88,7 +104,7 @@ impl CategoryTable {
 
     /// Category and length of the character at `at`, a place within `text`. What is not UTF-8 is
     /// `OTHER`, and as long as what becomes one U+FFFD when it is decoded.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn at(&self, text: &[u8], at: usize) -> (Categories, usize) {
         let rest = &text[at..];

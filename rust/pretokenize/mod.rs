@@ -5,10 +5,12 @@
 //! What a pattern does not match is a pretoken too, so that nothing is ever lost.
 
 mod batch;
+mod bits;
+mod blocks;
 pub mod categories;
 mod cl100k;
 pub mod classes;
-pub mod gpt2;
+mod gpt2;
 mod o200k;
 pub mod pattern;
 pub mod simd;
@@ -162,10 +164,8 @@ impl Pretokenizer {
         let engine = match preset {
             Some(preset) => {
                 // Made now, so that splitting never needs memory.
-                match preset.scanner {
-                    Scanner::Gpt2 => _ = classes::Classes::get(),
-                    _ => _ = categories::CategoryTable::get(),
-                }
+                classes::Classes::get();
+                categories::CategoryTable::get();
                 Engine::Scanner(preset.scanner)
             }
             None => Engine::Pattern(Arc::new(Pattern::new(pattern)?)),
@@ -221,31 +221,42 @@ impl Pretokenizer {
         monitor: &Monitor,
         consume: impl FnMut(usize, &[usize]),
     ) -> Result<()> {
-        match &self.engine {
-            Engine::Scanner(Scanner::Gpt2) => {
-                gpt2::for_each_batch(text, Simd::get(), monitor, consume)
-            }
-            Engine::Scanner(scanner) => {
-                let mut batch = Batch::new(consume);
-                let emit = |pretoken: &[u8]| batch.push(pretoken);
-                match scanner {
-                    Scanner::Gpt2 => {}
-                    Scanner::Cl100k => cl100k::for_each::<cl100k::Cl100k>(text, monitor, emit)?,
-                    Scanner::Llama3 => cl100k::for_each::<cl100k::Llama3>(text, monitor, emit)?,
-                    Scanner::Qwen2 => cl100k::for_each::<cl100k::Qwen2>(text, monitor, emit)?,
-                    Scanner::Qwen35 => cl100k::for_each::<cl100k::Qwen35>(text, monitor, emit)?,
-                    Scanner::O200k => cl100k::for_each::<o200k::O200k>(text, monitor, emit)?,
-                    Scanner::Tekken => cl100k::for_each::<o200k::Tekken>(text, monitor, emit)?,
-                }
-                batch.finish();
-                Ok(())
-            }
+        self.for_each_batch_by(Simd::get(), text, monitor, consume)
+    }
+
+    /// The same by another way of scanning, if the pattern is a preset's; byte after byte, if this
+    /// processor cannot do it that way.
+    ///
+    /// # Errors
+    /// As [`Pretokenizer::for_each`].
+    #[inline]
+    pub fn for_each_batch_by(
+        &self,
+        simd: Simd,
+        text: &[u8],
+        monitor: &Monitor,
+        consume: impl FnMut(usize, &[usize]),
+    ) -> Result<()> {
+        use cl100k::{Cl100k, Llama3, Qwen2, Qwen35};
+        use o200k::{O200k, Tekken};
+
+        let scanner = match &self.engine {
+            Engine::Scanner(scanner) => scanner,
             Engine::Pattern(pattern) => {
                 let mut batch = Batch::new(consume);
                 pattern.for_each(text, monitor, |pretoken| batch.push(pretoken))?;
                 batch.finish();
-                Ok(())
+                return Ok(());
             }
+        };
+        match scanner {
+            Scanner::Gpt2 => gpt2::for_each_batch(text, simd, monitor, consume),
+            Scanner::Cl100k => cl100k::for_each_batch::<Cl100k>(text, simd, monitor, consume),
+            Scanner::Llama3 => cl100k::for_each_batch::<Llama3>(text, simd, monitor, consume),
+            Scanner::Qwen2 => cl100k::for_each_batch::<Qwen2>(text, simd, monitor, consume),
+            Scanner::Qwen35 => cl100k::for_each_batch::<Qwen35>(text, simd, monitor, consume),
+            Scanner::O200k => cl100k::for_each_batch::<O200k>(text, simd, monitor, consume),
+            Scanner::Tekken => cl100k::for_each_batch::<Tekken>(text, simd, monitor, consume),
         }
     }
 

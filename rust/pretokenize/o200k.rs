@@ -12,12 +12,15 @@ const UPPER: Categories = Categories::UPPER.or(CASELESS);
 const LOWER: Categories = Categories::LOWER.or(CASELESS);
 
 /// GPT-4o's.
+#[derive(Debug, Default)]
 pub(super) struct O200k;
 
 impl Dialect for O200k {
     const WORD: Categories = UPPER.or(LOWER);
     const DIGITS: usize = 3;
     const CONTRACTIONS: bool = false;
+    const SUFFIXES: bool = true;
+    const CASES: bool = true;
     const SLASHES: bool = true;
 
     #[inline]
@@ -31,12 +34,14 @@ impl Dialect for O200k {
 }
 
 /// That of Mistral's tokenizers of this name: no contractions, and digits one by one.
+#[derive(Debug, Default)]
 pub(super) struct Tekken;
 
 impl Dialect for Tekken {
     const WORD: Categories = UPPER.or(LOWER);
     const DIGITS: usize = 1;
     const CONTRACTIONS: bool = false;
+    const CASES: bool = true;
     const SLASHES: bool = true;
 
     #[inline]

@@ -51,7 +51,7 @@ impl<T: Copy + PartialEq> Table<T> {
 
 /// The character at the start of `text`, which is not empty, and its length, if its first bytes are
 /// valid UTF-8 beyond ASCII (no overlong forms, no surrogates, nothing above U+10FFFF).
-#[inline]
+#[inline(always)]
 pub(super) fn first(text: &[u8]) -> Option<(u32, usize)> {
     let at =
         |i: usize| text.get(i).copied().filter(|b| b & 0xc0 == 0x80).map(|b| u32::from(b & 0x3f));

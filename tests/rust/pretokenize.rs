@@ -2,7 +2,6 @@ use std::sync::LazyLock;
 
 use byteloom::pretokenize::categories::{Categories, CategoryTable};
 use byteloom::pretokenize::classes::{Class, Classes};
-use byteloom::pretokenize::gpt2;
 use byteloom::pretokenize::simd::Simd;
 use byteloom::pretokenize::{MAX_BATCH, Pretokenizer};
 use byteloom::special::SpecialTokens;
@@ -21,21 +20,8 @@ const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]
 fn check_gpt2(text: &[u8]) {
     static REGEX: LazyLock<Regex> = LazyLock::new(|| Regex::new(GPT2).unwrap());
 
-    let expected = oracle::split::pattern(&REGEX, text);
-    for simd in Simd::available() {
-        let (mut found, mut next) = (Vec::new(), 0);
-        gpt2::for_each_batch(text, simd, &Monitor::new(), |mut start, ends| {
-            assert_eq!(start, next);
-            assert!((1..=MAX_BATCH).contains(&ends.len()));
-            for &end in ends {
-                found.push(&text[start..end]);
-                start = end;
-            }
-            next = start;
-        })
-        .unwrap();
-        assert_eq!(found, expected, "{}: {:?}", simd.name(), String::from_utf8_lossy(text));
-    }
+    let (name, preset) = all_presets().find(|&(name, _)| name == "gpt2").unwrap();
+    check(name, preset, &oracle::split::pattern(&REGEX, text), text);
 }
 
 /// Every preset but GPT-2's against the regex engine with the preset's own pattern.
@@ -46,13 +32,26 @@ fn check_presets(text: &[u8]) {
     });
 
     for (name, preset, regex) in PRESETS.iter() {
-        let expected = oracle::split::pattern(regex, text);
-        assert_eq!(
-            pretokens(preset, text),
-            expected,
-            "{name}: {:?}",
-            text.escape_ascii().to_string()
-        );
+        check(name, preset, &oracle::split::pattern(regex, text), text);
+    }
+}
+
+/// A preset's scanner in every way that this processor has.
+fn check(name: &str, preset: &Pretokenizer, expected: &[Vec<u8>], text: &[u8]) {
+    for simd in Simd::available() {
+        let (mut found, mut next) = (Vec::new(), 0);
+        preset
+            .for_each_batch_by(simd, text, &Monitor::new(), |mut start, ends| {
+                assert_eq!(start, next);
+                assert!((1..=MAX_BATCH).contains(&ends.len()));
+                for &end in ends {
+                    found.push(&text[start..end]);
+                    start = end;
+                }
+                next = start;
+            })
+            .unwrap();
+        assert_eq!(found, expected, "{name}, {}: {}", simd.name(), text.escape_ascii());
     }
 }
 
@@ -275,19 +274,30 @@ mod scanners {
         every_string(&spaces, 4, |text| check_presets(text.as_bytes()));
         every_string(&[" ", "\n", "\t", "a", "!"], 6, |text| check_presets(text.as_bytes()));
         every_string(&["1", "२", "½", "a", " "], 5, |text| check_presets(text.as_bytes()));
+        let suffixes = ["'", "s", "L", "l", "A", "日"];
+        every_string(&suffixes, 5, |text| check_presets(text.as_bytes()));
+        let symbols = ["!", "/", "\n", "\u{301}", "a", " "];
+        every_string(&symbols, 5, |text| check_presets(text.as_bytes()));
     }
 
     #[test]
-    fn every_short_string_with_bytes_that_are_no_utf8() {
-        // Two that become one U+FFFD, two that become two, and one alone.
-        let invalid = [("X", &b"\xe2\x82"[..]), ("Y", b"\xff\xfe"), ("Z", b"\x80")];
-        every_string(&["X", "Y", "Z", "a", " ", "'", "\n", "\u{301}"], 4, |text| {
-            let bytes = text.bytes().flat_map(|byte| {
-                let found = invalid.iter().find(|(name, _)| name.as_bytes() == [byte]);
-                found.map_or(vec![byte], |(_, bytes)| bytes.to_vec())
-            });
-            check_presets(&bytes.collect::<Vec<_>>());
-        });
+    fn every_short_string_at_the_border_of_a_block() {
+        let alphabets: [&[&str]; 4] = [
+            &["'", "l", "L", "s", " ", "日", "A"],
+            &["!", "/", "\n", "\u{301}", "a", "“", " "],
+            &[" ", "\n", "\u{3000}", "a", "!"],
+            &["1", "२", "a", " "],
+        ];
+        for (before, alphabet) in ["a", "!", "\n ", "1"].into_iter().zip(alphabets) {
+            let before = before.repeat(64);
+            for length in 60..64 {
+                every_string(alphabet, 4, |text| {
+                    let text = [&before[before.len() - length..], text].concat();
+                    check_presets(text.as_bytes());
+                    check_gpt2(text.as_bytes());
+                });
+            }
+        }
     }
 
     #[test]
@@ -306,6 +316,7 @@ mod scanners {
         assert_eq!(split("qwen3_5", "e\u{301}a"), ["e\u{301}a"]);
         assert_eq!(split("o200k", "It'S getHTTPResponse"), ["It'S", " get", "HTTPResponse"]);
         assert_eq!(split("o200k", "日本ABC"), ["日本", "ABC"]);
+        assert_eq!(split("o200k", "it's日Ab it日Ab"), ["it's", "日Ab", " it日", "Ab"]);
         assert_eq!(split("o200k", "//\n/x"), ["//\n/", "x"]);
         assert_eq!(split("tekken", "It'S 12"), ["It", "'S", " ", "1", "2"]);
     }
@@ -364,6 +375,17 @@ mod scanners {
             let mut text = word.repeat(3).into_bytes();
             text.splice(at.min(text.len())..at.min(text.len()), fragment);
             check_presets(&text);
+        }
+
+        #[test]
+        fn nasty_texts_at_the_border_of_a_block(
+            before in nasty(1..3), length in 40usize..200, text in nasty(1..12), behind in nasty(0..20),
+        ) {
+            // Whatever runs on, up to the border and behind it.
+            let run = before.repeat(length.div_ceil(before.len()));
+            let text = [&run[run.len() - length..], &text, &behind].concat();
+            check_presets(&text);
+            check_gpt2(&text);
         }
     }
 }

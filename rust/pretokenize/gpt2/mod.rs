@@ -9,6 +9,7 @@ mod blocks;
 mod scalar;
 
 use super::batch::Batch;
+use super::blocks::Kernel;
 use super::classes::{Class, Classes};
 use super::simd::Simd;
 use crate::{Monitor, Result};
@@ -25,8 +26,8 @@ pub fn for_each_batch(
     monitor: &Monitor,
     consume: impl FnMut(usize, &[usize]),
 ) -> Result<()> {
-    match blocks::Kernel::new(simd) {
-        Some(kernel) => blocks::for_each_batch(text, kernel, monitor, consume),
+    match Kernel::<blocks::Before>::new(simd) {
+        Some(kernel) => kernel.for_each_batch(text, monitor, consume),
         None => {
             let mut batch = Batch::new(consume);
             scalar::for_each(text, monitor, |pretoken| batch.push(pretoken))?;

@@ -27,10 +27,13 @@ pub fn masks(block: &[u8; BLOCK]) -> Masks {
     let first_high = vdupq_n_u8(0x80);
     Masks {
         letter: within(lower, b'a', b'z'),
+        upper: within(bytes, b'A', b'Z'),
         number: within(bytes, b'0', b'9'),
         white: space | within(bytes, b'\t', b'\r'),
+        newline: equal(bytes, b'\n') | equal(bytes, b'\r'),
         space,
         apostrophe: equal(bytes, b'\''),
+        slash: equal(bytes, b'/'),
         high: join(bytes.map(|part| vcgeq_u8(part, first_high))),
     }
 }
