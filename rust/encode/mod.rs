@@ -5,12 +5,12 @@
 
 mod cache;
 mod decode;
-pub mod lane;
+mod lane;
 mod long;
 mod merge;
 mod pool;
 mod stream;
-pub mod table;
+mod table;
 mod worker;
 
 use bytemuck::{NoUninit, Zeroable};

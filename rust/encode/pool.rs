@@ -10,9 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::worker::Worker;
 
-/// Slots of the cache for texts from memory: 4 MiB with ids of two bytes, taken when the encoder is
+/// Slots of the cache for texts from memory: 8 MiB with ids of two bytes, taken when the encoder is
 /// made and never more.
-const SLOTS: usize = 1 << 17;
+const SLOTS: usize = 1 << 18;
 
 /// A worker for texts from memory.
 pub type TextWorker<T> = Worker<T, SLOTS>;
