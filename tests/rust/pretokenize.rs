@@ -301,6 +301,19 @@ mod scanners {
     }
 
     #[test]
+    fn every_short_string_with_bytes_that_are_no_utf8() {
+        // Two that become one U+FFFD, two that become two, and one alone.
+        let invalid = [("X", &b"\xe2\x82"[..]), ("Y", b"\xff\xfe"), ("Z", b"\x80")];
+        every_string(&["X", "Y", "Z", "a", " ", "'", "\n", "\u{301}"], 4, |text| {
+            let bytes = text.bytes().flat_map(|byte| {
+                let found = invalid.iter().find(|(name, _)| name.as_bytes() == [byte]);
+                found.map_or(vec![byte], |(_, bytes)| bytes.to_vec())
+            });
+            check_presets(&bytes.collect::<Vec<_>>());
+        });
+    }
+
+    #[test]
     fn known_texts() {
         let split = |preset: &str, text: &str| -> Vec<String> {
             let pretokens = pretokens(&Pretokenizer::new(preset).unwrap(), text.as_bytes());
