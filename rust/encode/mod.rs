@@ -1,14 +1,21 @@
 //! Bytes -> ids and back, with a vocabulary.
 //!
 //! A text is split at special tokens and into pretokens; a pretoken's ids come from a cache, or are
-//! made by merging its bytes ([`merge`]). Files go straight to a token file ([`stream`]).
+//! made by merging its bytes ([`merge`]). Files go straight to a token file ([`stream`]) or to
+//! a folder of shards ([`shards`]).
 
 mod cache;
 mod decode;
+mod documents;
+mod indexed_file;
 mod long;
+mod manifest;
 mod merge;
+mod ordered;
 mod pool;
+mod shards;
 mod stream;
+mod token_file;
 mod worker;
 
 use bytemuck::{NoUninit, Zeroable};
@@ -19,6 +26,7 @@ use crate::special::{Segment, SpecialTokens};
 use crate::vocab::Vocabulary;
 use crate::{Error, Monitor, Result};
 
+pub use shards::{ShardOptions, ShardStats};
 pub use stream::{Dtype, EncodeOptions, EncodeStats};
 
 use decode::Decoder;
@@ -27,7 +35,7 @@ use pool::{Pool, Pooled};
 use worker::{Output, Worker};
 
 /// A type of which token files and arrays are made.
-pub trait TokenId: NoUninit + Zeroable + Send + Pooled {
+pub trait TokenId: NoUninit + Zeroable + Eq + Send + Pooled {
     /// How many ids it can tell apart.
     const LIMIT: u64;
     /// The id in this type. The caller has made sure that it fits.
