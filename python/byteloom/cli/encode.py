@@ -41,8 +41,8 @@ documents:
   A folder of shards always has that beside each shard, and manifest.json about all of them. A shard
   has at most --shard-tokens ids; a document is cut only if it alone has more.
 
-A folder whose shards are not finished, because the command was stopped or the disk was full, is gone
-on with when the same command is given again: it keeps what is finished, and the result is the same.
+A command that was stopped, or for which the disk was too full, goes on when it is given again: what
+shards are finished are kept, and the result is the same.
 
 """
 
@@ -167,9 +167,7 @@ def encode(args: argparse.Namespace) -> EncodeStats:
         "document_end": args.document_end,
     }
     if args.shard_tokens is None:
-        return tokenizer.encode_files(
-            args.inputs, args.output, documents=args.documents, **options
-        )
+        return tokenizer.encode_files(args.inputs, args.output, documents=args.documents, **options)
     if not args.overwrite and (finished := finished_shards(args.output)):
         say(f"{args.output}: going on behind {finished:,} shards that are finished")
     return tokenizer.encode_shards(

@@ -37,7 +37,9 @@ def build_parser() -> argparse.ArgumentParser:
         "byteloom eval", description=DESCRIPTION, formatter_class=HelpFormatter
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder that train-lm made")
-    parser.add_argument("data", type=Path, metavar="DATA", help="token file (.npy, .bin), folder of shards, or text")
+    parser.add_argument(
+        "data", type=Path, metavar="DATA", help="token file (.npy, .bin), folder of shards, or text"
+    )
     parser.add_argument("--batch-size", type=int, default=32, metavar="B", help="windows at once")
     parser.add_argument(
         "--checkpoint", type=int, metavar="STEP", help="which checkpoint; default: the newest"

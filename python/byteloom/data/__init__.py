@@ -1,7 +1,7 @@
 """Text on disk -> token files -> batches.
 
-``TokenFile``, ``Documents`` and ``sources`` belong to the tokenizer half and load without torch; what makes
-tensors (``Batches`` and the rest) loads when first asked for.
+``TokenFile``, ``Documents`` and ``sources`` belong to the tokenizer half and load without torch;
+what makes tensors (``Batches`` and the rest) loads when first asked for.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Documents(Sequence[TokenIds]):
         number = int(index) % len(self)
         if self._shards is None:
             return self._ids[int(self._index[number]) : int(self._index[number + 1])]
-        # The last shard in which the document or one before it begins; it may go on in the next ones.
+        # From any shard that has a part of it to the one where it begins, then on to its end.
         shard = int(np.searchsorted(self._first, number, side="right")) - 1
         while shard > 0 and self._shards.continues[shard] and self._first[shard] == number:
             shard -= 1
