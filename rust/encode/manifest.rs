@@ -94,30 +94,28 @@ impl Job {
         json
     }
 
-    /// What about this job is another than in what was written of one; `None` if it is the same.
+    /// What was other about the job that is written down; `None` if it is the same.
     fn difference(&self, json: &Value) -> Option<String> {
         let its = self.to_json();
-        for (key, what) in [
-            ("tokenizer", "tokenizer".to_owned()),
-            ("dtype", format!("type of ids, {},", json["dtype"])),
-            ("options", format!("options, {},", json["options"])),
+        for (key, difference) in [
+            ("tokenizer", "another tokenizer".to_owned()),
+            ("dtype", format!("ids of {}", json["dtype"])),
+            ("options", format!("other options, {},", json["options"])),
         ] {
             if its[key] != json[key] {
-                return Some(format!("another {what}"));
+                return Some(difference);
             }
         }
-        let before = json["inputs"].as_array()?;
-        let other = self.inputs.iter().zip(before).find(|(now, before)| now != before);
-        match other {
-            Some((now, before)) if now["path"] == before["path"] => {
-                Some(format!("another version of {},", now["path"]))
-            }
-            Some((now, before)) => {
-                Some(format!("input {} where {} is now", before["path"], now["path"]))
-            }
-            None if self.inputs.len() == before.len() => None,
-            None => Some(format!("{} inputs, not {},", before.len(), self.inputs.len())),
+        let before = json["inputs"].as_array().map_or(&[][..], Vec::as_slice);
+        if before.len() != self.inputs.len() {
+            return Some(format!("{} inputs, not {},", before.len(), self.inputs.len()));
         }
+        let (now, before) = self.inputs.iter().zip(before).find(|(now, before)| now != before)?;
+        Some(if now["path"] == before["path"] {
+            format!("another version of {}", now["path"])
+        } else {
+            format!("{} where {} is now", before["path"], now["path"])
+        })
     }
 }
 

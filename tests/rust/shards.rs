@@ -129,17 +129,17 @@ fn the_oracle_by_hand() {
 }
 
 proptest! {
-    #![proptest_config(config(120))]
+    #![proptest_config(config(40))]
 
     #[test]
     fn shards_are_the_oracles(
         texts in prop::collection::vec(
             prop::collection::vec(
-                prop_oneof![nasty(0..12), Just(END.into()), Just(b"<|end".to_vec())], 0..12,
+                prop_oneof![nasty(0..12), Just(END.into()), Just(b"<|end".to_vec())], 0..8,
             ).prop_map(|parts| parts.concat()),
             1..4,
         ),
-        limit in 1u64..40,
+        limit in prop_oneof![1u64..6, 6u64..60, 60u64..200],
         sizes in prop::collection::vec((1usize..4, 1usize..60), 2),
     ) {
         let encoder = encoder("gpt2");
@@ -153,8 +153,8 @@ proptest! {
         // A record is a document, whatever is in it.
         inputs.push(file(folder.path(), "z.parquet", &plain_parquet(&texts)));
         expected.extend(texts.iter().map(|text| ids(&encoder, text)));
-        for (threads, piece_size) in sizes {
-            let output = folder.path().join(format!("{threads}-{piece_size}"));
+        for (number, (threads, piece_size)) in sizes.into_iter().enumerate() {
+            let output = folder.path().join(format!("out{number}"));
             let options = options(threads, piece_size);
             let stats = run(&encoder, &inputs, &output, limit, &options).unwrap();
             prop_assert_eq!(read(&output), shards(&expected, limit as usize));
@@ -192,9 +192,9 @@ fn inputs(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_run_that_fails_at_any_shard_goes_on_to_the_same_bytes() {
+fn a_run_that_fails_at_a_shard_goes_on_to_the_same_bytes() {
     for (pattern, separator, limit) in
-        [("gpt2", None, 50), ("gpt2", Some("<|end|>"), 17), (r"\w+|\W", None, 211)]
+        [("gpt2", None, 50), ("gpt2", Some("<|end|>"), 37), (r"\w+|\W", None, 211)]
     {
         let encoder = encoder(pattern);
         let folder = tempfile::tempdir().unwrap();
@@ -207,7 +207,8 @@ fn a_run_that_fails_at_any_shard_goes_on_to_the_same_bytes() {
         let whole = folder.path().join("whole");
         let wanted = run(&encoder, &inputs, &whole, limit, &options(1, 1 << 20)).unwrap();
         read(&whole);
-        for failing in 0..wanted.shards {
+        let step = 1 + wanted.shards as usize / 8;
+        for failing in (0..wanted.shards).step_by(step) {
             // A folder has the name that the shard, or its index, is to get.
             let output = folder.path().join(format!("{failing}"));
             let ending = if failing % 2 == 0 { "npy" } else { "documents.npy" };
@@ -243,11 +244,8 @@ fn a_run_that_was_stopped_before_its_manifest_was_written_needs_nothing_but_that
     let encoder = encoder("gpt2");
     let folder = tempfile::tempdir().unwrap();
     let (inputs, output) = (inputs(folder.path()), folder.path().join("out"));
-    let obstacle = output.join("manifest.json.d");
-    std::fs::create_dir_all(&output).unwrap();
     let whole = folder.path().join("whole");
     let wanted = run(&encoder, &inputs, &whole, 100, &options(1, 64)).unwrap();
-    drop(obstacle);
     // Its last shard's progress, as it is before the manifest: from a run with an input more that fails.
     let more = [&inputs[..], &[file(folder.path(), "h.gz", &gzip(b"more")[..12])]].concat();
     assert!(run(&encoder, &more, &output, 100, &options(2, 64)).is_err());
@@ -284,14 +282,14 @@ fn what_is_not_the_same_is_not_gone_on_with() {
     };
     let other = ShardOptions { tokenizer: "two".into(), ..of(50) };
     says(fails(&inputs, &other, &plain), "begun with another tokenizer");
-    says(fails(&inputs, &of(51), &plain), "begun with another options, {");
+    says(fails(&inputs, &of(51), &plain), "begun with other options, {");
     let separator = Some(b"<|end|>".to_vec());
     let separated = EncodeOptions { separator, ..plain.clone() };
-    says(fails(&inputs, &of(50), &separated), "begun with another options, {");
+    says(fails(&inputs, &of(50), &separated), "begun with other options, {");
     says(fails(&good, &of(50), &plain), "begun with 8 inputs, not 7");
     let mut swapped = inputs.clone();
     swapped.swap(0, 1);
-    says(fails(&swapped, &of(50), &plain), "begun with input");
+    says(fails(&swapped, &of(50), &plain), "where");
     let text = std::fs::read(&inputs[6]).unwrap();
     std::fs::write(&inputs[6], [&text[..], b"."].concat()).unwrap();
     says(fails(&inputs, &of(50), &plain), "begun with another version of");

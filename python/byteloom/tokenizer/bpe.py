@@ -324,8 +324,9 @@ class Tokenizer:
         :class:`byteloom.data.Documents` as one of documents.
 
         Called again with the same arguments after an interruption, it keeps the finished shards
-        and ends with the bytes that it would have without. Plain text is then not read again up
-        to that place; other inputs are, in part, but not encoded.
+        and ends with the bytes that it would have without. Inputs before the place where it was
+        are not read again. The one at that place is, but not encoded, up to there, unless it is
+        plain text, split by a preset's pattern.
 
         Args:
             inputs: as for :meth:`encode_files`.
@@ -346,16 +347,20 @@ class Tokenizer:
                 change); one that another process is working at; standard input that was stopped.
             OSError: a file cannot be read or written; finished shards are kept.
         """
-        files = resolve_inputs(inputs)
-        inside = Path(folder).resolve()
-        for file in files:
-            if file != STDIN and inside in Path(file).resolve().parents:
-                raise ValueError(f"{file} is in {folder}, which is written: name another folder")
+        given = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
+        files = resolve_inputs(given)
+        written = Path(folder).resolve()
+        # Of an input that is a folder, what is written into it would be text the next time.
+        around = [Path(one).resolve() for one in given if one != STDIN and Path(one).is_dir()]
+        if any(one == written or one in written.parents for one in around) or any(
+            written in Path(file).resolve().parents for file in files if file != STDIN
+        ):
+            raise ValueError(f"{folder} is among the inputs: name another folder, or other inputs")
         if shard_tokens < 1:
             raise ValueError(f"shard_tokens is {shard_tokens}; it must be at least 1")
         begin = time.perf_counter()
         with progress_bar("encoding", "B", show=progress) as update:
-            tokens, size, written, documents, shards, kept = self._core.encode_shards(
+            tokens, size, stored, documents, shards, kept = self._core.encode_shards(
                 files,
                 os.fspath(folder),
                 min(shard_tokens, 2**64 - 1),
@@ -370,7 +375,7 @@ class Tokenizer:
                 document_end=document_end,
             )
         seconds = time.perf_counter() - begin
-        return ShardStats(tokens, size, seconds, written, documents, shards=shards, kept=kept)
+        return ShardStats(tokens, size, seconds, stored, documents, shards=shards, kept=kept)
 
     # -- ids -> text ---------------------------------------------------------------------------
 

@@ -135,8 +135,12 @@ def test_what_is_refused(tokenizer: bl.Tokenizer, inputs: list[Path], tmp_path: 
     tokenizer.encode_shards(inputs, output, 500)
     with pytest.raises(ValueError, match=r"holds finished shards.*overwritten"):
         tokenizer.encode_shards(inputs, output, 500)
-    with pytest.raises(ValueError, match=r"is in .*name another folder"):
-        tokenizer.encode_shards(tmp_path, output, 500, overwrite=True)
+    for around in (tmp_path, output, [inputs[0], output / "shard-00000.npy"]):
+        with pytest.raises(ValueError, match=r"is among the inputs"):
+            tokenizer.encode_shards(around, output, 500, overwrite=True)
+    with pytest.raises(ValueError, match=r"is among the inputs"):
+        tokenizer.encode_shards(tmp_path, tmp_path / "new", 500)
+    assert not (tmp_path / "new").exists()
     (output / "notes.txt").touch()
     assert tokenizer.encode_shards(inputs[:1], output, 900, overwrite=True).kept == 0
     assert (output / "notes.txt").exists()
