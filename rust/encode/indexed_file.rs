@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crc32fast::Hasher;
 
 use super::TokenId;
-use super::token_file::{Format, HEADER, little_endian, npy_header};
+use super::token_file::{Format, little_endian, npy_header};
 use crate::Result;
 use crate::atomic::{PartFile, begin_writing_out, write_all_at};
 
@@ -145,7 +145,6 @@ impl Growing {
     /// Writes what is left, and the header.
     fn finish(&mut self, header: &[u8]) -> Result<()> {
         self.flush()?;
-        debug_assert!(header.is_empty() || header.len() == HEADER);
         write_all_at(self.part.file(), 0, header).map_err(|error| self.part.explain(&error))
     }
 

@@ -295,7 +295,6 @@ impl Tokenizer {
     }
 
     #[expect(clippy::too_many_arguments, reason = "Python names them")]
-    #[expect(clippy::type_complexity, reason = "Python unpacks it")]
     #[pyo3(signature = (
         inputs, folder, shard_tokens, fingerprint, *, overwrite = false, progress = None, **options
     ))]

@@ -294,12 +294,19 @@ proptest! {
             }
             let input = file(folder.path(), name, &content);
             let mut piece = Piece::default();
-            let error = open(&[input], "text", 16).and_then(|pieces| {
-                while pieces.next(&mut piece).inspect_err(|_| {
-                    assert_eq!(pieces.next(&mut Piece::default()).unwrap(), None);
-                })?.is_some() {}
-                Ok(())
-            }).err();
+            let error = match open(&[input], "text", 16) {
+                Err(error) => Some(error),
+                Ok(pieces) => loop {
+                    match pieces.next(&mut piece) {
+                        Ok(Some(_)) => (),
+                        Ok(None) => break None,
+                        Err(error) => {
+                            prop_assert_eq!(pieces.next(&mut piece).unwrap(), None);
+                            break Some(error);
+                        }
+                    }
+                },
+            };
             if let Some(error) = &error {
                 prop_assert_eq!(error.kind(), ErrorKind::Invalid, "{}", error);
                 prop_assert!(error.to_string().contains(name), "{}", error);
