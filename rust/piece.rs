@@ -9,6 +9,18 @@ pub struct Piece {
     /// Ascending places in `bytes`; an empty document repeats the one before.
     pub(crate) ends: Vec<usize>,
     pub(crate) progress: u64,
+    pub(crate) place: Place,
+    /// Whether its documents are records; else it is of a plain text, which is one document.
+    pub(crate) of_records: bool,
+}
+
+/// A place between two pieces: reading can go on from there, with pieces of any size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Which of the inputs, counted from 0.
+    pub input: usize,
+    /// Bytes of its text before the place, and ends of documents: of a plain file, the byte.
+    pub offset: u64,
 }
 
 /// A document, or as much of it as lies in a piece.
@@ -32,6 +44,12 @@ impl Piece {
     #[must_use]
     pub fn progress(&self) -> u64 {
         self.progress
+    }
+
+    /// Where it begins.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.place
     }
 
     /// The documents in order, the last of which may be unfinished.
@@ -61,5 +79,6 @@ impl Piece {
         self.bytes.clear();
         self.ends.clear();
         self.progress = 0;
+        self.of_records = false;
     }
 }

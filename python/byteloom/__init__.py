@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from byteloom.tokenizer import EncodeStats, PretokenCounts, Tokenizer, train_bpe
+from byteloom.tokenizer import EncodeStats, PretokenCounts, ShardStats, Tokenizer, train_bpe
 
 if TYPE_CHECKING:
     from byteloom import checkpoint, data, nn, optim
@@ -23,6 +23,7 @@ __all__ = [
     "EncodeStats",
     "ModelConfig",
     "PretokenCounts",
+    "ShardStats",
     "Tokenizer",
     "TransformerLM",
     "__version__",

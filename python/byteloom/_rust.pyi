@@ -55,6 +55,7 @@ class PretokenCounts:
         progress: Progress | None = None,
         column: str | None = None,
         memory_limit: int | None = None,
+        format: str | None = None,
     ) -> None:
         """Adds the counts of inputs, read in pieces of ``piece_size`` bytes.
 
@@ -66,6 +67,7 @@ class PretokenCounts:
             column: the key or column that holds the text; ``None`` is "text".
             memory_limit: bytes that counting may take; what needs more is put aside on the disk,
                 and left out, as :attr:`pruned` says, if the sums need more.
+            format: what the inputs are (``text``, ``jsonl.gz`` ...), where names do not say it.
         """
 
     def count_texts(self, texts: Sequence[Text]) -> None:
@@ -239,13 +241,74 @@ class Tokenizer:
         num_threads: int | None = None,
         piece_size: int | None = None,
         progress: Progress | None = None,
-        column: str | None = None,
+        *,
+        column: str = "text",
+        format: str | None = None,
         separator: str | None = None,
-    ) -> tuple[int, int, str]:
-        """Files -> one token file (``.npy`` or raw ``.bin``); returns (tokens, bytes, dtype).
+        documents: bool = False,
+        document_end: str | None = None,
+    ) -> tuple[int, int, str, int | None]:
+        """Files -> one token file (``.npy`` or raw ``.bin``).
 
-        Inputs and ``column`` are those of :meth:`PretokenCounts.count_files`; ``separator`` is a
-        special token that is put behind every document.
+        Inputs, ``column`` and ``format`` are those of :meth:`PretokenCounts.count_files`.
+
+        Args:
+            inputs: paths of files; ``-`` is standard input.
+            output: appears when it is complete.
+            dtype: type of the ids.
+            num_threads: worker threads; ``None`` takes every processor the process may use.
+            piece_size: bytes read at a time; never changes the result.
+            progress: called with bytes done and bytes in all.
+            column: the key or column that holds the text.
+            format: what the inputs are, where names do not say it.
+            separator: a special token that is put behind every document.
+            documents: write the places of documents beside the output.
+            document_end: the special token that ends a document in plain text; ``None`` is
+                ``separator``, else ``<|endoftext|>`` if there is such a token.
+
+        Returns:
+            Tokens, bytes of text, type of the ids, documents if asked for.
+        """
+
+    def encode_shards(
+        self,
+        inputs: Sequence[str],
+        folder: str,
+        shard_tokens: int,
+        fingerprint: str,
+        *,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+        dtype: Literal["auto", "uint16", "uint32"] = "auto",
+        num_threads: int | None = None,
+        piece_size: int | None = None,
+        column: str = "text",
+        format: str | None = None,
+        separator: str | None = None,
+        document_end: str | None = None,
+    ) -> tuple[int, int, str, int, int, int]:
+        """Files -> a folder of token files with indices of documents, and a manifest.
+
+        Args are those of :meth:`encode_files`, and:
+
+        Args:
+            inputs: as there.
+            folder: made if it is missing; an unfinished one is gone on with.
+            shard_tokens: ids in a shard at most; only a document that alone has more is cut.
+            fingerprint: tells this tokenizer from others.
+            overwrite: remove the shards that are there and start anew.
+            progress: as there.
+            dtype: as there.
+            num_threads: as there.
+            piece_size: as there.
+            column: as there.
+            format: as there.
+            separator: as there.
+            document_end: as there.
+
+        Returns:
+            Tokens, bytes of text, type of the ids, documents, shards, and how many of those an
+            interrupted run had finished.
         """
 
     def count_tokens(self, counts: PretokenCounts) -> int:

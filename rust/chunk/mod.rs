@@ -13,9 +13,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::monitor::Stop;
-use crate::piece::Piece;
+use crate::piece::{Piece, Place};
 use crate::pretokenize::Pretokenizer;
-use crate::source::{Source, Stream};
+use crate::source::{Format, Source, Stream};
 use crate::special::SpecialTokens;
 use crate::{Error, Result};
 
@@ -41,6 +41,8 @@ pub struct Pieces {
 struct State {
     waiting: VecDeque<Source>,
     current: Option<Input>,
+    /// Where the next piece of `current` begins, or of the next input if there is none.
+    place: Place,
     next_index: usize,
 }
 
@@ -62,14 +64,17 @@ enum Work {
 }
 
 impl Pieces {
-    /// Prepares to read `inputs` in order. They are looked at, but not read, now. `column` names the
-    /// text in formats of records; `stop` ends the waiting for a pipe.
+    /// Prepares to read `inputs` in order. They are looked at, but nothing more than the column is
+    /// looked for, now. `column` names the text in formats of records; `format` says what the inputs are,
+    /// where their names do not; `stop` ends the waiting for a pipe.
     ///
     /// # Errors
-    /// No inputs; one that is missing, unreadable, or a folder; standard input more than once.
+    /// No inputs; one that is missing, unreadable, a folder, or without the column; standard input more
+    /// than once.
     pub fn open(
         inputs: &[PathBuf],
         column: &str,
+        format: Option<Format>,
         pretokenizer: &Pretokenizer,
         special: &SpecialTokens,
         piece_size: usize,
@@ -82,10 +87,12 @@ impl Pieces {
             return Err(Error::invalid("the piece size is 0; it must be at least 1 byte"));
         }
         let sources: VecDeque<Source> =
-            inputs.iter().map(|path| Source::new(path)).collect::<Result<_>>()?;
+            inputs.iter().map(|path| Source::new(path, format)).collect::<Result<_>>()?;
         if sources.iter().filter(|source| source.is_stdin()).count() > 1 {
             return Err(Error::invalid("standard input, -, is given twice; it can be read once"));
         }
+        sources.iter().try_for_each(|source| source.check_column(column, &stop))?;
+        let place = Place::default();
         Ok(Self {
             pretokenizer: pretokenizer.clone(),
             special: special.clone(),
@@ -93,8 +100,23 @@ impl Pieces {
             piece_size,
             total_bytes: sources.iter().map(Source::size).sum(),
             stop,
-            state: Mutex::new(State { waiting: sources, current: None, next_index: 0 }),
+            state: Mutex::new(State { waiting: sources, current: None, place, next_index: 0 }),
         })
+    }
+
+    /// Begins at a place where a piece of the same inputs began before; pieces are then numbered from
+    /// there. Plain files are not read up to there, others are. Returns the bytes of the files that are
+    /// passed over, as far as no piece will have them as its progress.
+    #[must_use]
+    pub fn begin_at(&self, place: Place) -> u64 {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed = place.input.min(state.waiting.len());
+        let sizes = state.waiting.drain(..passed).filter_map(|source| source.size()).sum::<u64>();
+        state.place = place;
+        match state.waiting.front() {
+            Some(source) if self.has_ranges(source) => sizes + place.offset,
+            _ => sizes,
+        }
     }
 
     /// The size of all files, packed as they are; `None` where one of the inputs has none.
@@ -139,11 +161,16 @@ impl Pieces {
         loop {
             let Some(input) = &mut state.current else {
                 let Some(source) = state.waiting.pop_front() else { return Ok(None) };
-                state.current = Some(self.begin(&source)?);
+                state.current = Some(self.begin(&source, state.place)?);
                 continue;
             };
             let (more, work) = match input {
-                Input::Stream(stream, carry) => (self.fill(stream, carry, piece)?, Work::Done),
+                Input::Stream(stream, carry) => {
+                    let more = self.fill(stream, carry, piece)?;
+                    piece.place = state.place;
+                    state.place.offset += piece.size() as u64;
+                    (more, Work::Done)
+                }
                 #[cfg(unix)]
                 Input::Ranges(ranges, next) => {
                     *next += 1;
@@ -152,6 +179,7 @@ impl Pieces {
             };
             if !more {
                 state.current = None;
+                state.place = Place { input: state.place.input + 1, offset: 0 };
             }
             if !matches!(work, Work::Done) || !piece.is_empty() {
                 state.next_index += 1;
@@ -160,12 +188,22 @@ impl Pieces {
         }
     }
 
-    fn begin(&self, source: &Source) -> Result<Input> {
+    fn begin(&self, source: &Source, place: Place) -> Result<Input> {
         #[cfg(unix)]
-        if let Some(ranges) = Ranges::open(source, self.piece_size, &self.pretokenizer)? {
+        if self.has_ranges(source)
+            && let Some(ranges) = Ranges::open(source, place, self.piece_size)?
+        {
             return Ok(Input::Ranges(Arc::new(ranges), 0));
         }
-        Ok(Input::Stream(source.open(&self.column, &self.stop)?, Vec::new()))
+        let mut stream = source.open(&self.column, &self.stop)?;
+        stream.skip(place.offset, &self.stop)?;
+        Ok(Input::Stream(stream, Vec::new()))
+    }
+
+    /// Whether an input can be read from any place on: no pattern of which nobody knows what it looks at,
+    /// and nothing that has to be unpacked.
+    fn has_ranges(&self, source: &Source) -> bool {
+        cfg!(unix) && source.is_plain_file() && self.pretokenizer.cuts_are_local()
     }
 
     /// Puts the next piece of one input into `piece`; `false` if it was the last.

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use crate::piece::Piece;
+use crate::piece::{Piece, Place};
 use crate::pretokenize::Pretokenizer;
 use crate::source::Source;
 use crate::special::SpecialTokens;
@@ -23,33 +23,28 @@ pub struct Ranges {
     file: File,
     path: PathBuf,
     size: u64,
+    /// Where the first range begins.
+    begin: Place,
     length: u64,
 }
 
 impl Ranges {
-    /// Opens a file to be read in ranges of `length` bytes, at least 1; `None` for what has to be read
-    /// front to back: no plain file, an empty one, or a pattern of which nobody knows what it looks at.
+    /// Opens a plain file to be read in ranges of `length` bytes, at least 1, from a place on where a
+    /// piece may begin; `None` where nothing is left.
     ///
     /// # Errors
     /// It cannot be opened.
-    pub fn open(
-        source: &Source,
-        length: usize,
-        pretokenizer: &Pretokenizer,
-    ) -> Result<Option<Self>> {
-        if !source.is_plain_file() || !pretokenizer.cuts_are_local() {
-            return Ok(None);
-        }
+    pub fn open(source: &Source, begin: Place, length: usize) -> Result<Option<Self>> {
         let failed = |e| Error::io(source.path(), "cannot read", &e);
         let file = File::open(source.path()).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
         let (path, length) = (source.path().to_path_buf(), length as u64);
-        Ok((size > 0).then_some(Self { file, path, size, length }))
+        Ok((size > begin.offset).then_some(Self { file, path, size, begin, length }))
     }
 
     /// How many ranges there are.
     pub fn count(&self) -> u64 {
-        self.size.div_ceil(self.length)
+        (self.size - self.begin.offset).div_ceil(self.length)
     }
 
     /// Puts into `piece` what begins in a range: nothing, or the text up to the next place where a later
@@ -66,7 +61,8 @@ impl Ranges {
     ) -> Result<()> {
         piece.clear();
         let mut cut_before = |range: u64| self.cut(range, pretokenizer, special, &mut piece.bytes);
-        let Some(start) = (if range == 0 { Some(0) } else { cut_before(range)? }) else {
+        let first = Some(self.begin.offset);
+        let Some(start) = (if range == 0 { first } else { cut_before(range)? }) else {
             piece.bytes.clear();
             return Ok(());
         };
@@ -79,6 +75,7 @@ impl Ranges {
         }
         self.read_at(start, end, &mut piece.bytes)?;
         piece.progress = end - start;
+        piece.place = Place { offset: start, ..self.begin };
         if end == self.size {
             piece.end_document();
         }
@@ -93,7 +90,7 @@ impl Ranges {
         special: &SpecialTokens,
         buffer: &mut Vec<u8>,
     ) -> Result<Option<u64>> {
-        let border = range * self.length;
+        let border = self.begin.offset + range * self.length;
         // Places at or before the border that belong to no other border's window.
         let first = border - WINDOW.min(self.length) + 1;
         let context = pretokenizer.lookahead(special) as u64;

@@ -9,7 +9,7 @@ use crate::chunk::{DEFAULT_PIECE_SIZE, Pieces};
 use crate::piece::Piece;
 use crate::prefetch::prefetch;
 use crate::pretokenize::{MAX_BATCH, Pretokenizer};
-use crate::source::DEFAULT_COLUMN;
+use crate::source::{DEFAULT_COLUMN, Format};
 use crate::special::{Segment, SpecialTokens};
 use crate::{Error, Monitor, Result, threads};
 
@@ -23,6 +23,8 @@ pub struct CountOptions {
     pub piece_size: usize,
     /// The key or column of JSON lines and Parquet that holds the text.
     pub column: String,
+    /// What the inputs are, where their names do not say it.
+    pub format: Option<Format>,
     /// Bytes of memory that counting may take. Counts that need more go to the folder for temporary
     /// files (`TMPDIR`) now and then and are added up in the end. Should the sums need more, the rarest
     /// are left out, and [`Counts::pruned`] says how many.
@@ -32,7 +34,7 @@ pub struct CountOptions {
 impl Default for CountOptions {
     fn default() -> Self {
         let (piece_size, column) = (DEFAULT_PIECE_SIZE, DEFAULT_COLUMN.into());
-        Self { num_threads: None, piece_size, column, memory_limit: None }
+        Self { num_threads: None, piece_size, column, format: None, memory_limit: None }
     }
 }
 
@@ -84,8 +86,9 @@ pub fn count_files(
     monitor: &Monitor,
 ) -> Result<Counts> {
     let (threads, budget) = options.resolve()?;
-    let (column, size) = (&options.column, options.piece_size);
-    let pieces = Pieces::open(inputs, column, pretokenizer, special, size, monitor.stop())?;
+    let (column, format, size) = (&options.column, options.format, options.piece_size);
+    let stop = monitor.stop();
+    let pieces = Pieces::open(inputs, column, format, pretokenizer, special, size, stop)?;
     monitor.start(pieces.total_bytes().unwrap_or(0));
     let store = Store::new(budget, monitor);
     threads::run(threads, |failed| {

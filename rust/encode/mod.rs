@@ -1,16 +1,23 @@
 //! Bytes -> ids and back, with a vocabulary.
 //!
 //! A text is split at special tokens and into pretokens; a pretoken's ids come from a cache, or are
-//! made by merging its bytes ([`merge`]). Files go straight to a token file ([`stream`]).
+//! made by merging its bytes ([`merge`]). Files go straight to a token file ([`stream`]) or to
+//! a folder of shards ([`shards`]).
 
 mod cache;
 mod decode;
+mod documents;
+mod indexed_file;
 mod lane;
 mod long;
+mod manifest;
 mod merge;
+mod ordered;
 mod pool;
+mod shards;
 mod stream;
 mod table;
+mod token_file;
 mod worker;
 
 use bytemuck::{NoUninit, Zeroable};
@@ -21,6 +28,7 @@ use crate::special::{Segment, SpecialTokens};
 use crate::vocab::Vocabulary;
 use crate::{Error, Monitor, Result};
 
+pub use shards::{ShardOptions, ShardStats};
 pub use stream::{Dtype, EncodeOptions, EncodeStats};
 
 use decode::Decoder;
@@ -30,7 +38,7 @@ use table::{MAX_IDS, MergeTable};
 use worker::{Output, Worker};
 
 /// A type of which token files and arrays are made.
-pub trait TokenId: NoUninit + Zeroable + Send + Pooled {
+pub trait TokenId: NoUninit + Zeroable + Eq + Send + Pooled {
     /// How many ids it can tell apart.
     const LIMIT: u64;
     /// The id in this type. The caller has made sure that it fits.

@@ -51,7 +51,7 @@ impl PretokenCounts {
         })
     }
 
-    #[pyo3(signature = (inputs, num_threads = None, piece_size = None, progress = None, column = None, memory_limit = None))]
+    #[pyo3(signature = (inputs, num_threads = None, piece_size = None, progress = None, column = None, memory_limit = None, format = None))]
     #[expect(clippy::too_many_arguments, reason = "Python names them")]
     fn count_files(
         &self,
@@ -62,12 +62,14 @@ impl PretokenCounts {
         progress: Option<Bound<'_, PyAny>>,
         column: Option<String>,
         memory_limit: Option<usize>,
+        format: Option<&str>,
     ) -> PyResult<()> {
         let default = CountOptions::default();
         let options = CountOptions {
             num_threads,
             piece_size: piece_size.unwrap_or(default.piece_size),
             column: column.unwrap_or(default.column),
+            format: format.map(str::parse).transpose()?,
             memory_limit,
         };
         let fresh = watch(py, progress.as_ref(), |monitor| {

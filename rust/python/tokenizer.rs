@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use numpy::IntoPyArray;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
 use super::convert::{Text, extract_ids, special_to_str};
 use super::counts::PretokenCounts;
 use super::watch::watch;
-use crate::encode::{AllowedSpecial, Dtype, EncodeOptions, Encoder, TokenId};
+use crate::encode::{AllowedSpecial, Dtype, EncodeOptions, Encoder, ShardOptions, TokenId};
 use crate::pretokenize::Pretokenizer;
 use crate::vocab::{Merge, Vocabulary};
 use crate::{Monitor, Result, files, threads};
@@ -271,8 +271,7 @@ impl Tokenizer {
         num_threads = None,
         piece_size = None,
         progress = None,
-        column = None,
-        separator = None,
+        **options,
     ))]
     fn encode_files(
         &self,
@@ -283,32 +282,40 @@ impl Tokenizer {
         num_threads: Option<usize>,
         piece_size: Option<usize>,
         progress: Option<Bound<'_, PyAny>>,
-        column: Option<String>,
-        separator: Option<String>,
-    ) -> PyResult<(u64, u64, &'static str)> {
-        let dtype = match dtype {
-            "auto" => Dtype::Auto,
-            "uint16" => Dtype::U16,
-            "uint32" => Dtype::U32,
-            other => {
-                return Err(PyValueError::new_err(format!(
-                    "dtype is {other:?}; it must be \"auto\", \"uint16\" or \"uint32\""
-                )));
-            }
-        };
-        let default = EncodeOptions::default();
-        let options = EncodeOptions {
-            dtype,
-            num_threads,
-            piece_size: piece_size.unwrap_or(default.piece_size),
-            column: column.unwrap_or(default.column),
-            separator: separator.map(String::into_bytes),
-        };
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<(u64, u64, &'static str, Option<u64>)> {
+        let mut options = encode_options(options)?;
+        options.dtype = dtype_named(dtype)?;
+        options.num_threads = num_threads;
+        options.piece_size = piece_size.unwrap_or(options.piece_size);
         let stats = watch(py, progress.as_ref(), |monitor| {
             self.encoder.encode_files(&inputs, &output, &options, monitor)
         })?;
-        let dtype = if stats.dtype == Dtype::U16 { "uint16" } else { "uint32" };
-        Ok((stats.tokens, stats.bytes, dtype))
+        Ok((stats.tokens, stats.bytes, dtype_name(stats.dtype), stats.documents))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "Python names them")]
+    #[pyo3(signature = (
+        inputs, folder, shard_tokens, fingerprint, *, overwrite = false, progress = None, **options
+    ))]
+    fn encode_shards(
+        &self,
+        py: Python<'_>,
+        inputs: Vec<PathBuf>,
+        folder: PathBuf,
+        shard_tokens: u64,
+        fingerprint: String,
+        overwrite: bool,
+        progress: Option<Bound<'_, PyAny>>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<(u64, u64, &'static str, u64, u64, u64)> {
+        let options = encode_options(options)?;
+        let shards = ShardOptions { tokens: shard_tokens, tokenizer: fingerprint, overwrite };
+        let stats = watch(py, progress.as_ref(), |monitor| {
+            self.encoder.encode_shards(&inputs, &folder, &shards, &options, monitor)
+        })?;
+        let dtype = dtype_name(stats.dtype);
+        Ok((stats.tokens, stats.bytes, dtype, stats.documents, stats.shards, stats.kept))
     }
 
     fn count_tokens(&self, py: Python<'_>, counts: &Bound<'_, PretokenCounts>) -> PyResult<u64> {
@@ -328,4 +335,47 @@ impl Tokenizer {
         })?;
         Ok(PyBytes::new(py, &bytes))
     }
+}
+
+/// The options that encoding files and shards have in common, by name.
+fn encode_options(given: Option<&Bound<'_, PyDict>>) -> PyResult<EncodeOptions> {
+    let mut options = EncodeOptions::default();
+    for (name, value) in given.into_iter().flatten() {
+        match name.extract::<&str>()? {
+            "dtype" => options.dtype = dtype_named(value.extract()?)?,
+            "num_threads" => options.num_threads = value.extract()?,
+            "piece_size" => {
+                options.piece_size = value.extract::<Option<_>>()?.unwrap_or(options.piece_size);
+            }
+            "column" => options.column = value.extract()?,
+            "format" => {
+                let format = value.extract::<Option<String>>()?;
+                options.format = format.map(|format| format.parse()).transpose()?;
+            }
+            "separator" => options.separator = token(&value)?,
+            "documents" => options.documents = value.extract()?,
+            "document_end" => options.document_end = token(&value)?,
+            other => return Err(PyTypeError::new_err(format!("no option {other:?}"))),
+        }
+    }
+    Ok(options)
+}
+
+fn token(value: &Bound<'_, PyAny>) -> PyResult<Option<Vec<u8>>> {
+    Ok(value.extract::<Option<String>>()?.map(String::into_bytes))
+}
+
+fn dtype_named(name: &str) -> PyResult<Dtype> {
+    match name {
+        "auto" => Ok(Dtype::Auto),
+        "uint16" => Ok(Dtype::U16),
+        "uint32" => Ok(Dtype::U32),
+        other => Err(PyValueError::new_err(format!(
+            "dtype is {other:?}; it must be \"auto\", \"uint16\" or \"uint32\""
+        ))),
+    }
+}
+
+fn dtype_name(dtype: Dtype) -> &'static str {
+    if dtype == Dtype::U16 { "uint16" } else { "uint32" }
 }

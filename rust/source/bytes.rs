@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use flate2::bufread::MultiGzDecoder;
 use zstd::stream::read::Decoder as ZstdDecoder;
 
-use super::{Packing, Source, patient};
+use super::format::Packing;
+use super::{Source, patient};
 use crate::monitor::Stop;
 use crate::{Error, Result};
 

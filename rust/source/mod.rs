@@ -1,14 +1,16 @@
 //! Inputs -> documents: plain or compressed text, JSON lines, Parquet; files, pipes, standard input.
 //!
-//! What an input is, its name says: `.gz` and `.zst` are unpacked; in `.jsonl` (packed or not) and
-//! `.parquet` every record is a document of its own; anything else is one text. `-` is standard input,
-//! which is plain text. All are read front to back, a little at a time: memory follows the longest
+//! What an input is, its name says, unless a [`Format`] is given: `.gz` and `.zst` are unpacked; in
+//! `.jsonl` (packed or not) and `.parquet` every record is a document of its own; anything else is one
+//! text. `-` is standard input, which is plain text. All are read front to back, a little at a time: memory follows the longest
 //! record of JSON lines and the largest page of Parquet, and nothing else.
 
 mod bytes;
+mod format;
 mod jsonl;
 mod parquet;
 mod patient;
+mod quiet;
 mod stream;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +18,11 @@ use std::path::{Path, PathBuf};
 use crate::monitor::Stop;
 use crate::{Error, Result};
 
+pub use format::Format;
 pub use stream::Stream;
+
+use format::{Layout, Packing};
+use stream::Records;
 
 /// The key or column that holds the text, unless another is named.
 pub const DEFAULT_COLUMN: &str = "text";
@@ -31,47 +37,30 @@ pub struct Source {
     layout: Layout,
 }
 
-/// How a file is compressed as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Packing {
-    None,
-    Gzip,
-    Zstd,
-}
-
-/// Where the documents are in what is unpacked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Layout {
-    Text,
-    JsonLines,
-    Parquet,
-}
-
 impl Source {
-    /// Looks at an input, without reading it.
+    /// Looks at an input, without reading it. What it is, its name says, unless `format` does.
     ///
     /// # Errors
     /// It is missing or a folder; a Parquet file that is compressed as a whole or no regular file.
-    pub fn new(path: &Path) -> Result<Self> {
-        if path == Path::new("-") {
-            let (packing, layout) = (Packing::None, Layout::Text);
-            return Ok(Self { path: path.to_path_buf(), size: None, packing, layout });
+    pub fn new(path: &Path, format: Option<Format>) -> Result<Self> {
+        let (packing, layout) = format::find(path, format);
+        let mut source = Self { path: path.to_path_buf(), size: None, packing, layout };
+        if !source.is_stdin() {
+            let metadata = path.metadata().map_err(|e| Error::io(path, "cannot read", &e))?;
+            if metadata.is_dir() {
+                let error = std::io::Error::from(std::io::ErrorKind::IsADirectory);
+                return Err(Error::io(path, "cannot read", &error));
+            }
+            source.size = metadata.is_file().then_some(metadata.len());
         }
-        let metadata = path.metadata().map_err(|e| Error::io(path, "cannot read", &e))?;
-        if metadata.is_dir() {
-            let error = std::io::Error::from(std::io::ErrorKind::IsADirectory);
-            return Err(Error::io(path, "cannot read", &error));
-        }
-        let size = metadata.is_file().then_some(metadata.len());
-        let (packing, layout) = formats(path);
-        if layout == Layout::Parquet && (packing != Packing::None || size.is_none()) {
+        if layout == Layout::Parquet && (packing != Packing::None || source.size.is_none()) {
             return Err(Error::invalid(format!(
                 "{}: Parquet is read from its end, so it must be a file on disk, and not compressed \
                  as a whole",
-                path.display()
+                source.name()
             )));
         }
-        Ok(Self { path: path.to_path_buf(), size, packing, layout })
+        Ok(source)
     }
 
     /// The path, `-` for standard input.
@@ -105,11 +94,35 @@ impl Source {
     /// # Errors
     /// It cannot be opened; a Parquet file that is damaged or has no such column of text.
     pub fn open(&self, column: &str, stop: &Stop) -> Result<Stream> {
-        let bytes = || bytes::Bytes::open(self, stop);
+        Ok(match self.records(column, stop)? {
+            Some(records) => Stream::records(records),
+            None => Stream::text(bytes::Bytes::open(self, stop)?),
+        })
+    }
+
+    /// Looks whether a file of records has texts in `column`, as far as its first record, or Parquet's
+    /// schema, tells: better now than when everything before it has been worked through.
+    ///
+    /// # Errors
+    /// It cannot be read; it has no such key or column: the message names those that it has.
+    pub fn check_column(&self, column: &str, stop: &Stop) -> Result<()> {
+        if self.size.is_some()
+            && let Some(mut records) = self.records(column, stop)?
+            && self.layout == Layout::JsonLines
+        {
+            records.next(&mut Vec::new())?;
+        }
+        Ok(())
+    }
+
+    fn records(&self, column: &str, stop: &Stop) -> Result<Option<Box<dyn Records>>> {
         Ok(match self.layout {
-            Layout::Text => Stream::text(bytes()?),
-            Layout::JsonLines => Stream::records(jsonl::JsonLines::new(bytes()?, column)),
-            Layout::Parquet => Stream::records(parquet::Parquet::open(&self.path, column)?),
+            Layout::Text => None,
+            Layout::JsonLines => {
+                let bytes = bytes::Bytes::open(self, stop)?;
+                Some(Box::new(jsonl::JsonLines::new(bytes, column)))
+            }
+            Layout::Parquet => Some(Box::new(parquet::Parquet::open(&self.path, column)?)),
         })
     }
 
@@ -117,22 +130,4 @@ impl Source {
     fn name(&self) -> String {
         if self.is_stdin() { "standard input".into() } else { self.path.display().to_string() }
     }
-}
-
-/// What a file is by the end of its name, in capitals or not.
-fn formats(path: &Path) -> (Packing, Layout) {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    let (packing, name) = if let Some(name) = name.strip_suffix(".gz") {
-        (Packing::Gzip, name)
-    } else if let Some(name) = name.strip_suffix(".zst") {
-        (Packing::Zstd, name)
-    } else {
-        (Packing::None, name.as_str())
-    };
-    let layout = match name.rsplit_once('.') {
-        Some((_, "jsonl")) => Layout::JsonLines,
-        Some((_, "parquet")) => Layout::Parquet,
-        _ => Layout::Text,
-    };
-    (packing, layout)
 }

@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -15,6 +14,7 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
 use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
 
+use super::quiet;
 use super::stream::Records;
 use crate::{Error, Result};
 
@@ -166,9 +166,8 @@ impl Group {
 impl Place {
     /// Runs code of the parquet crate, which on some damaged files panics.
     fn guard<T>(&self, work: impl FnOnce() -> ParquetResult<T>) -> Result<T> {
-        // Nothing that the panic may have left half-done is used again: an error ends the reading.
-        catch_unwind(AssertUnwindSafe(work))
-            .unwrap_or_else(|_| Err(ParquetError::General("it cannot be decoded".into())))
+        quiet::catch(work)
+            .unwrap_or_else(|| Err(ParquetError::General("it cannot be decoded".into())))
             .map_err(|error| self.explain(&error))
     }
 

@@ -1,8 +1,12 @@
 //! An open input, from which pieces are filled.
 
 use super::bytes::Bytes;
-use crate::Result;
+use crate::monitor::Stop;
 use crate::piece::Piece;
+use crate::{Error, Result};
+
+/// Bytes that are passed over at a time.
+const SKIPPED_AT_ONCE: usize = 1 << 20;
 
 /// Documents in the order of an input, as much of them at a time as is asked for.
 pub struct Stream {
@@ -37,8 +41,8 @@ impl Stream {
         Self { content: Content::Text(bytes), reported: 0 }
     }
 
-    pub(super) fn records(records: impl Records + 'static) -> Self {
-        let content = Content::Records { records: Box::new(records), record: Vec::new(), taken: 0 };
+    pub(super) fn records(records: Box<dyn Records>) -> Self {
+        let content = Content::Records { records, record: Vec::new(), taken: 0 };
         Self { content, reported: 0 }
     }
 
@@ -51,7 +55,35 @@ impl Stream {
         let position = self.content.position();
         piece.progress += position.saturating_sub(self.reported);
         self.reported = position;
+        piece.of_records = matches!(self.content, Content::Records { .. });
         Ok(full)
+    }
+
+    /// Passes over text and ends of documents, of this size together, as pieces that were handed out
+    /// before had it. The progress of that comes with the next piece.
+    ///
+    /// # Errors
+    /// As for reading; the input ends before.
+    pub(crate) fn skip(&mut self, size: u64, stop: &Stop) -> Result<()> {
+        let mut piece = Piece::default();
+        let mut left = size;
+        while left > 0 {
+            if stop.is_wanted() {
+                return Err(Error::cancelled());
+            }
+            let wanted = left.min(SKIPPED_AT_ONCE as u64) as usize;
+            let full = self.content.fill(wanted, &mut piece)?;
+            left = match left.checked_sub(piece.size() as u64) {
+                Some(left) if full || left == 0 => left,
+                _ => {
+                    return Err(Error::invalid(
+                        "an input has another text than when its reading was begun",
+                    ));
+                }
+            };
+            piece.clear();
+        }
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use byteloom::special::SpecialTokens;
 use byteloom::{Error, ErrorKind, Monitor};
 use proptest::prelude::*;
 
+use crate::source::{gzip, json_lines, plain_parquet};
 use crate::support::{all_presets, cancelled, config, file, nasty, special_tokens};
 
 /// Texts in which places to cut are frequent, rare, and missing.
@@ -37,7 +38,8 @@ fn pieces(
     piece_size: usize,
 ) -> Vec<Vec<u8>> {
     let stop = Monitor::new().stop();
-    let source = Pieces::open(inputs, "text", pretokenizer, special, piece_size, stop).unwrap();
+    let source =
+        Pieces::open(inputs, "text", None, pretokenizer, special, piece_size, stop).unwrap();
     let (mut all, mut piece) = (Vec::new(), Piece::default());
     let mut index = 0;
     while let Some(found) = source.next(&mut piece).unwrap() {
@@ -76,7 +78,7 @@ fn counts<T: AsRef<[u8]>>(
 fn open(inputs: &[PathBuf], piece_size: usize) -> Result<Pieces, Error> {
     let gpt2 = Pretokenizer::new("gpt2").unwrap();
     let stop = Monitor::new().stop();
-    Pieces::open(inputs, "text", &gpt2, &special_tokens(&[]), piece_size, stop)
+    Pieces::open(inputs, "text", None, &gpt2, &special_tokens(&[]), piece_size, stop)
 }
 
 #[test]
@@ -249,5 +251,61 @@ proptest! {
             let found = counts(&pieces, preset, &special);
             prop_assert_eq!(found.sorted(), whole.sorted(), "{}", name);
         }
+    }
+}
+
+/// From every place where a piece began, the rest is what it was, whatever the size of pieces.
+#[test]
+fn reading_goes_on_from_any_piece() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "It's <|end|>some text,  of words\n\nand 123 'more <|end|>".repeat(4);
+    let texts: Vec<String> = ["a b c", "", "some words", "", &text, "z"].map(String::from).into();
+    let lines = json_lines(&texts);
+    let inputs = [
+        file(folder.path(), "a.txt", text.as_bytes()),
+        file(folder.path(), "b.jsonl", &lines),
+        file(folder.path(), "empty", b""),
+        file(folder.path(), "c.gz", &gzip(text.as_bytes())),
+        file(folder.path(), "d.jsonl.gz", &gzip(&lines)),
+        file(
+            folder.path(),
+            "e.parquet",
+            &plain_parquet(&texts.iter().map(|t| t.clone().into_bytes()).collect::<Vec<_>>()),
+        ),
+        file(folder.path(), "f.txt", text.as_bytes()),
+    ];
+    let special = special_tokens(&["<|end|>"]);
+    for pattern in ["gpt2", "cl100k", r"\w+|\W"] {
+        let pretokenizer = Pretokenizer::new(pattern).unwrap();
+        let open = |size| {
+            let stop = Monitor::new().stop();
+            Pieces::open(&inputs, "text", None, &pretokenizer, &special, size, stop).unwrap()
+        };
+        // All that is left: which input, the bytes and where documents end in them.
+        let rest = |pieces: &Pieces| {
+            let (mut rest, mut piece, mut progress) = (Vec::new(), Piece::default(), 0);
+            while pieces.next(&mut piece).unwrap().is_some() {
+                progress += piece.progress();
+                for part in piece.parts() {
+                    rest.extend(part.text.iter().map(|&byte| (piece.place().input, Some(byte))));
+                    rest.extend(part.ends.then_some((piece.place().input, None)));
+                }
+            }
+            (rest, progress)
+        };
+        let (whole, total) = rest(&open(1 << 20));
+        let (pieces, mut piece, mut passed) = (open(13), Piece::default(), 0);
+        while pieces.next(&mut piece).unwrap().is_some() {
+            if piece.parts().count() > 0 {
+                let later = open(7);
+                let skipped = later.begin_at(piece.place());
+                let (rest, progress) = rest(&later);
+                assert_eq!(rest, whole[passed..], "{pattern}, {:?}", piece.place());
+                assert_eq!(skipped + progress, total, "{pattern}, {:?}", piece.place());
+            }
+            passed +=
+                piece.parts().map(|part| part.text.len() + usize::from(part.ends)).sum::<usize>();
+        }
+        assert_eq!(passed, whole.len());
     }
 }

@@ -313,7 +313,8 @@ mod stream {
             let found = ids(&std::fs::read(&output).unwrap(), 2);
             assert_eq!(found, expected, "{options:?}");
             let (tokens, bytes) = (expected.len() as u64, texts.concat().len() as u64);
-            assert_eq!(stats, EncodeStats { tokens, bytes, dtype: Dtype::U16 });
+            let documents = None;
+            assert_eq!(stats, EncodeStats { tokens, bytes, dtype: Dtype::U16, documents });
         }
     }
 

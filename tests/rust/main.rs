@@ -11,6 +11,7 @@ mod count;
 mod encode;
 mod files;
 mod pretokenize;
+mod shards;
 mod source;
 mod special;
 mod threads;

@@ -9,7 +9,7 @@ use byteloom::count::{CountOptions, Counts, count_files, count_text};
 use byteloom::encode::{AllowedSpecial, EncodeOptions, Encoder};
 use byteloom::piece::Piece;
 use byteloom::pretokenize::Pretokenizer;
-use byteloom::source::Source;
+use byteloom::source::{Format, Source};
 use byteloom::special::SpecialTokens;
 use byteloom::train::{TieBreak, TrainOptions, train};
 use byteloom::{Error, ErrorKind, Monitor};
@@ -26,7 +26,7 @@ use crate::support::{config, file, nasty, special_tokens};
 
 const SPECIAL: &[&str] = &["<|end|>", "'s", "\n\n"];
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
@@ -48,7 +48,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// An object a line, among other keys and blank lines, with few escapes or nothing else.
-fn json_lines(texts: &[String]) -> Vec<u8> {
+pub fn json_lines(texts: &[String]) -> Vec<u8> {
     let mut lines = String::new();
     for (number, text) in texts.iter().enumerate() {
         let plain = serde_json::to_string(text).unwrap();
@@ -108,7 +108,7 @@ fn parquet(texts: &[Vec<u8>], options: &ParquetOptions) -> Vec<u8> {
     bytes
 }
 
-fn plain_parquet(texts: &[Vec<u8>]) -> Vec<u8> {
+pub fn plain_parquet(texts: &[Vec<u8>]) -> Vec<u8> {
     let codec = Codec::SNAPPY;
     let (version, repetition) = (WriterVersion::PARQUET_1_0, Repetition::OPTIONAL);
     parquet(texts, &ParquetOptions { codec, version, dictionary: true, repetition })
@@ -117,7 +117,7 @@ fn plain_parquet(texts: &[Vec<u8>]) -> Vec<u8> {
 fn open(inputs: &[PathBuf], column: &str, piece_size: usize) -> Result<Pieces, Error> {
     let gpt2 = Pretokenizer::new("gpt2").unwrap();
     let special = special_tokens(SPECIAL);
-    Pieces::open(inputs, column, &gpt2, &special, piece_size, Monitor::new().stop())
+    Pieces::open(inputs, column, None, &gpt2, &special, piece_size, Monitor::new().stop())
 }
 
 /// The documents of inputs, put together again from pieces.
@@ -293,19 +293,23 @@ proptest! {
                 content[at] ^= flip;
             }
             let input = file(folder.path(), name, &content);
-            let pieces = open(&[input], "text", 16).unwrap();
             let mut piece = Piece::default();
-            let error = loop {
-                match pieces.next(&mut piece) {
-                    Ok(Some(_)) => (),
-                    Ok(None) => break None,
-                    Err(error) => break Some(error),
-                }
+            let error = match open(&[input], "text", 16) {
+                Err(error) => Some(error),
+                Ok(pieces) => loop {
+                    match pieces.next(&mut piece) {
+                        Ok(Some(_)) => (),
+                        Ok(None) => break None,
+                        Err(error) => {
+                            prop_assert_eq!(pieces.next(&mut piece).unwrap(), None);
+                            break Some(error);
+                        }
+                    }
+                },
             };
             if let Some(error) = &error {
                 prop_assert_eq!(error.kind(), ErrorKind::Invalid, "{}", error);
                 prop_assert!(error.to_string().contains(name), "{}", error);
-                prop_assert_eq!(pieces.next(&mut piece).unwrap(), None);
             }
             // Lines may be cut between two of them; everything else tells when it is cut short.
             prop_assert!(error.is_some() || !cut || name == "a.jsonl", "{} cut at {}", name, at);
@@ -354,13 +358,13 @@ fn pieces_of_nothing_but_empty_documents_are_bounded_too() {
 #[test]
 fn a_source_knows_what_it_is() {
     let folder = tempfile::tempdir().unwrap();
-    let of = |name: &str| Source::new(&file(folder.path(), name, b"text")).unwrap();
+    let of = |name: &str| Source::new(&file(folder.path(), name, b"text"), None).unwrap();
     assert!(of("a.txt").is_plain_file() && of("jsonl").is_plain_file() && of("a").is_plain_file());
     for name in ["a.gz", "a.zst", "a.jsonl", "a.jsonl.gz", "a.parquet", "A.GZ"] {
         assert!(!of(name).is_plain_file(), "{name}");
         assert_eq!(of(name).size(), Some(4));
     }
-    let stdin = Source::new(Path::new("-")).unwrap();
+    let stdin = Source::new(Path::new("-"), None).unwrap();
     assert!(stdin.is_stdin() && !stdin.is_plain_file() && stdin.size().is_none());
     assert!(!of("-").is_stdin(), "a file is one whatever its name");
 }
@@ -440,6 +444,55 @@ fn parquet_without_a_column_of_texts_names_those_there_are() {
 }
 
 #[test]
+fn a_missing_column_is_found_before_anything_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = [b"a".to_vec()];
+    let texts = ["a".to_owned(), "b".to_owned()];
+    let first = file(folder.path(), "a.jsonl", b"{\"body\": \"a\"}");
+    for (name, content) in [
+        ("b.parquet", plain_parquet(&good)),
+        ("b.jsonl", json_lines(&texts)),
+        ("b.jsonl.gz", gzip(&json_lines(&texts))),
+    ] {
+        let inputs = [first.clone(), file(folder.path(), name, &content)];
+        says(&open(&inputs, "body", 64).unwrap_err(), &[name, "no ", "\"body\"", "\"text\""]);
+    }
+    // A file without records has no keys to be wrong.
+    open(&[first, file(folder.path(), "c.jsonl", b"\n")], "body", 64).unwrap();
+}
+
+#[test]
+fn a_format_that_is_said_stands_for_the_name() {
+    let gpt2 = Pretokenizer::new("gpt2").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let texts = ["one".to_owned(), "two".to_owned(), "three".to_owned()];
+    let lines = json_lines(&texts);
+    let documents = |name: &str, content: &[u8], format: &str| {
+        let inputs = [file(folder.path(), name, content)];
+        let (special, stop) = (special_tokens(SPECIAL), Monitor::new().stop());
+        let format = Some(format.parse().unwrap());
+        let pieces = Pieces::open(&inputs, "text", format, &gpt2, &special, 1000, stop).unwrap();
+        let mut piece = Piece::default();
+        assert_eq!(pieces.next(&mut piece).unwrap(), Some(0));
+        piece.parts().map(|part| String::from_utf8(part.text.into()).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(documents("a.txt", &lines, "jsonl"), texts);
+    assert_eq!(documents("a", &gzip(&lines), "jsonl.gz"), texts);
+    assert_eq!(documents("a.zst", &zstd(&lines), "jsonl"), texts);
+    let rows = plain_parquet(&texts.clone().map(String::into_bytes));
+    assert_eq!(documents("a.bin", &rows, "parquet"), texts);
+    assert_eq!(documents("a.jsonl", b"{", "text"), ["{"]);
+    for wrong in ["", "csv", "gz", "parquet.gz", "jsonl.bz2", "JSONL"] {
+        says(&wrong.parse::<Format>().unwrap_err(), &[&format!("{wrong:?}"), "jsonl or parquet"]);
+    }
+    for right in ["text", "jsonl", "parquet", "text.gz", "jsonl.zst"] {
+        assert_eq!(right.parse::<Format>().unwrap().to_string(), right);
+    }
+    let error = Source::new(Path::new("-"), Some("parquet".parse().unwrap())).unwrap_err();
+    says(&error, &["standard input: Parquet is read from its end"]);
+}
+
+#[test]
 fn a_separator_must_be_a_special_token() {
     let folder = tempfile::tempdir().unwrap();
     let inputs = [file(folder.path(), "a.txt", b"text")];
@@ -457,7 +510,7 @@ fn a_pipe_is_read_to_its_end_and_left_when_told_to() {
     use std::os::fd::AsRawFd;
     let (reader, mut writer) = std::io::pipe().unwrap();
     let path = PathBuf::from(format!("/dev/fd/{}", reader.as_raw_fd()));
-    assert!(!Source::new(&path).unwrap().is_plain_file());
+    assert!(!Source::new(&path, None).unwrap().is_plain_file());
     let gpt2 = Pretokenizer::new("gpt2").unwrap();
     let special = special_tokens(&[]);
     let count = |monitor: &Monitor| {

@@ -28,15 +28,26 @@ inputs:
   a file, a folder (all files below it that are not hidden), a quoted glob, or - for standard
   input; .gz and .zst are unpacked; in .jsonl (.jsonl.gz, .jsonl.zst) and .parquet every record is
   a text of its own, under the key or in the column that --column names; anything else, and
-  standard input, is one plain text
+  standard input, is one plain text; --format says it where names do not
 """
 
 
 def add_inputs(parser: argparse.ArgumentParser, nargs: str) -> None:
     """The arguments that say what to read."""
     parser.add_argument("inputs", nargs=nargs, metavar="INPUT", help="what to read: see above")
+    add_reading(parser)
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say how to read it."""
     parser.add_argument(
         "--column", default="text", metavar="NAME", help="where .jsonl and .parquet hold the text"
+    )
+    parser.add_argument(
+        "--format",
+        metavar="F",
+        help="what all inputs are, whatever their names: text, jsonl or parquet; text.gz, "
+        "jsonl.zst and so on for standard input that is compressed",
     )
 
 

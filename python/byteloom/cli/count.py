@@ -81,6 +81,7 @@ def run(args: argparse.Namespace) -> None:
             args.num_threads,
             progress=True,
             column=args.column,
+            format=args.format,
             memory_limit=args.memory_limit,
         )
     counts.save(args.output)

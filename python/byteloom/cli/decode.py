@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "tokenizer", type=Path, help="tokenizer.json, tiktoken file, or their folder"
     )
-    parser.add_argument("tokens", type=Path, help=".npy or .bin")
+    parser.add_argument("tokens", type=Path, help=".npy, .bin or folder of shards")
     parser.add_argument("--start", type=int, default=0, metavar="I", help="first id")
     parser.add_argument("--count", type=int, metavar="N", help="how many ids; default: all")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: stdout")

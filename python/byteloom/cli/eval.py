@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from byteloom.cli.common import HelpFormatter, add_json, execute
 from byteloom.cli.extra import needs_training_extra
+from byteloom.data.shards import is_folder_of_shards
 from byteloom.data.token_file import TokenFile
 from byteloom.tokenizer import Tokenizer
 
@@ -36,7 +37,9 @@ def build_parser() -> argparse.ArgumentParser:
         "byteloom eval", description=DESCRIPTION, formatter_class=HelpFormatter
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder that train-lm made")
-    parser.add_argument("data", type=Path, metavar="DATA", help="token file (.npy, .bin) or text")
+    parser.add_argument(
+        "data", type=Path, metavar="DATA", help="token file (.npy, .bin), folder of shards, or text"
+    )
     parser.add_argument("--batch-size", type=int, default=32, metavar="B", help="windows at once")
     parser.add_argument(
         "--checkpoint", type=int, metavar="STEP", help="which checkpoint; default: the newest"
@@ -108,7 +111,7 @@ def run(args: argparse.Namespace) -> None:
 @contextmanager
 def open_tokens(data: Path, tokenizer: Tokenizer | None) -> Iterator[TokenFile]:
     """A token file, or text encoded into one for as long as the block runs."""
-    if data.suffix in (".npy", ".bin"):
+    if data.suffix in (".npy", ".bin") or is_folder_of_shards(data):
         yield TokenFile(data)
         return
     if tokenizer is None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from byteloom.cli import inspect_tokenizer
-from byteloom.cli.common import HelpFormatter, add_num_threads, execute
+from byteloom.cli.common import HelpFormatter, add_num_threads, add_reading, execute
 
 DESCRIPTION = """\
 Look into a tokenizer. Without options: its vocabulary, and its longest tokens. With options: what
@@ -21,6 +21,7 @@ they ask for.
 examples:
   byteloom inspect tok.json                                # size, special tokens, lengths, kinds
   byteloom inspect tok.json --on books.txt 'code/*.py'     # compression of two corpora
+  byteloom inspect tok.json --on web.parquet --column content
   byteloom inspect tok.json --word ' tokenization'         # how bytes become tokens, as a tree
   byteloom inspect tok.json --with gpt2/                   # which tokens the two share
   byteloom inspect tok.json --with gpt2/ --plot both.svg   # the same as a picture
@@ -70,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--top", type=int, default=10, metavar="N", help="tokens to name in each list"
     )
+    add_reading(parser)
     add_num_threads(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     return parser

@@ -98,7 +98,14 @@ def look(args: argparse.Namespace) -> Report:
         top=args.top,
         vocabulary=None if args.on or words or found else summarize(tokenizer, args.top),
         compression={
-            corpus: compress(tokenizer, corpus, args.num_threads, progress=True)
+            corpus: compress(
+                tokenizer,
+                corpus,
+                args.num_threads,
+                progress=True,
+                column=args.column,
+                format=args.format,
+            )
             for corpus in args.on
         },
         words=words,

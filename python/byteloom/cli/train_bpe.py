@@ -34,6 +34,7 @@ examples:
   train-bpe 'texts/*.txt.gz' shards/ --vocab-size 10000 -o tok.json
   train-bpe web.jsonl.zst --column content --vocab-size 10000 -o tok.json
   xzcat my.txt.xz | train-bpe - --vocab-size 10000 -o tok.json
+  zcat web.jsonl.gz | train-bpe - --format jsonl --vocab-size 10000 -o tok.json
   train-bpe my.txt --vocab-size 32000 --counts my.counts -o tok32k.json   # counts and keeps them
   train-bpe --vocab-size 50000 --counts my.counts -o tok50k.json          # needs no text any more
   train-bpe --vocab-size 50000 --counts a.counts --counts b.counts        # adds them up
@@ -148,6 +149,7 @@ def load_or_count(args: argparse.Namespace) -> PretokenCounts:
                 args.num_threads,
                 progress=True,
                 column=args.column,
+                format=args.format,
                 memory_limit=args.memory_limit,
             )
             for path in args.counts:

@@ -1,7 +1,7 @@
 """Text on disk -> token files -> batches.
 
-``TokenFile`` and ``sources`` belong to the tokenizer half and load without torch; what makes
-tensors (``Batches`` and the rest) loads when first asked for.
+``TokenFile``, ``Documents`` and ``sources`` belong to the tokenizer half and load without torch;
+what makes tensors (``Batches`` and the rest) loads when first asked for.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from byteloom.data.documents import Documents
 from byteloom.data.token_file import TokenFile
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _LAZY = {
 }
 __all__ = [
     "Batches",
+    "Documents",
     "TokenFile",
     "prefetch",
     "random_batch",

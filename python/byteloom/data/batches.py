@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from byteloom.data.permutation import Permutation
+from byteloom.data.shards import Shards
 from byteloom.data.token_file import TokenFile
 
 #: What ids may come as.
@@ -163,7 +164,7 @@ def sequential_batches(tokens: Tokens, batch_size: int, context_length: int) -> 
         yield _gather(ids, [whole * context_length], rest)
 
 
-def _gather(ids: NDArray[Any], starts: Sequence[int], context_length: int) -> Batch:
+def _gather(ids: NDArray[Any] | Shards, starts: Sequence[int], context_length: int) -> Batch:
     """Windows of the ids -> inputs and targets."""
     windows = np.empty((len(starts), context_length + 1), dtype=np.int64)
     for row, start in zip(windows, starts, strict=True):
@@ -172,7 +173,7 @@ def _gather(ids: NDArray[Any], starts: Sequence[int], context_length: int) -> Ba
     return both[:, :-1].contiguous(), both[:, 1:].contiguous()
 
 
-def _ids(tokens: Tokens) -> NDArray[Any]:
+def _ids(tokens: Tokens) -> NDArray[Any] | Shards:
     return tokens.ids if isinstance(tokens, TokenFile) else tokens
 
 

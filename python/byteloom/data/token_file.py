@@ -1,4 +1,4 @@
-"""Token files: ids on disk, mapped into memory, never read as a whole."""
+"""Token files and folders of shards: ids on disk, mapped into memory, never read as a whole."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from byteloom.data.shards import Shards, is_folder_of_shards
+
 TokenIds: TypeAlias = NDArray[np.uint16] | NDArray[np.uint32]
 
 #: Ids looked at together when a whole file is scanned: memory does not follow the file.
@@ -17,11 +19,12 @@ _CHUNK = 1 << 22
 
 
 class TokenFile(Sequence[int]):
-    """The ids of a text, in a file that is mapped into memory.
+    """The ids of a text, in a file that is mapped into memory, or in a folder of such files.
 
     Args:
-        path: ``.npy`` with a 1-D array of uint16 or uint32, or ``.bin`` with raw little-endian
-            uint16 ids, as nanoGPT writes them.
+        path: ``.npy`` with a 1-D array of uint16 or uint32, ``.bin`` with raw little-endian
+            uint16 ids, as nanoGPT writes them, or a folder of shards (``byteloom encode
+            --shard-tokens``), whose ids follow each other.
 
     Raises:
         FileNotFoundError: nothing there.
@@ -38,7 +41,7 @@ class TokenFile(Sequence[int]):
 
     path: Path
     """Where the ids lie."""
-    ids: TokenIds
+    ids: TokenIds | Shards
     """Shape (n,), mapped: slicing it reads just that slice."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -97,11 +100,16 @@ class TokenFile(Sequence[int]):
         return f"TokenFile({str(self.path)!r}: {len(self):,} ids, {self.dtype})"
 
 
-def _open(path: Path) -> TokenIds:
+def _open(path: Path) -> TokenIds | Shards:
     if not path.exists():
         raise FileNotFoundError(f"no token file {path}")
+    if is_folder_of_shards(path):
+        shards = Shards(path)
+        if len(shards) == 0:
+            raise ValueError(f"{path} holds no ids")
+        return shards
     if path.is_dir():
-        raise ValueError(f"{path} is a folder, not a token file")
+        raise ValueError(f"{path} is a folder, and not one of shards: no token file")
     if path.suffix not in (".npy", ".bin"):
         raise ValueError(
             f"{path}: a token file is .npy (uint16 or uint32 ids) or .bin (raw uint16 ids); "

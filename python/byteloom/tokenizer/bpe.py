@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TokenArray: TypeAlias = NDArray[np.uint16] | NDArray[np.uint32]
 AllowedSpecial: TypeAlias = Literal["all", "none"] | Collection[str]
+Dtype: TypeAlias = Literal["auto", "uint16", "uint32"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class EncodeStats:
     """Wall time."""
     dtype: str
     """Type of the ids in the file: ``uint16`` or ``uint32``."""
+    documents: int | None = None
+    """Documents, if an index of them was written."""
 
     @property
     def bytes_per_token(self) -> float:
@@ -48,6 +51,16 @@ class EncodeStats:
     def megabytes_per_second(self) -> float:
         """Speed in 10**6 bytes of text a second."""
         return self.bytes / 1e6 / max(self.seconds, 1e-9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardStats(EncodeStats):
+    """What encoding into shards came to: all of them, those of an earlier run included."""
+
+    shards: int
+    """Token files in the folder."""
+    kept: int
+    """How many of them an interrupted run had finished before; ``seconds`` is without it."""
 
 
 class Tokenizer:
@@ -229,12 +242,15 @@ class Tokenizer:
         self,
         inputs: Inputs,
         output: str | os.PathLike[str],
-        dtype: Literal["auto", "uint16", "uint32"] = "auto",
+        dtype: Dtype = "auto",
         num_threads: int | None = None,
         progress: bool = False,
         *,
         column: str = "text",
+        format: str | None = None,
         separator: str | None = None,
+        documents: bool = False,
+        document_end: str | None = None,
     ) -> EncodeStats:
         """Files -> one token file, in order, in parallel and in bounded memory.
 
@@ -248,7 +264,14 @@ class Tokenizer:
             num_threads: worker threads; never changes the result.
             progress: show a bar of the bytes read.
             column: the key or column of ``.jsonl`` and ``.parquet`` that holds the text.
+            format: what all inputs are, whatever their names: "text", "jsonl" or "parquet"; the
+                first two with ".gz" or ".zst" behind, where a name does not say that either.
             separator: a special token whose id is put behind each text.
+            documents: write an index beside the output, ``tokens.documents.npy`` beside
+                ``tokens.npy``: n + 1 uint64, where each of n documents begins and the last one
+                ends. :class:`byteloom.data.Documents` reads it.
+            document_end: the special token that ends a document within plain text, for the index.
+                By default the separator; without one, ``<|endoftext|>``, if there is such a token.
 
         Raises:
             ValueError: uint16 asked of a vocabulary above 65,536, or another ending; a separator
@@ -263,16 +286,96 @@ class Tokenizer:
             raise ValueError(f"{output} is among the inputs: name another output, or other inputs")
         begin = time.perf_counter()
         with progress_bar("encoding", "B", show=progress) as update:
-            tokens, size, written = self._core.encode_files(
+            tokens, size, written, found = self._core.encode_files(
                 files,
                 os.fspath(output),
                 dtype,
                 num_threads,
                 progress=update,
                 column=column,
+                format=format,
                 separator=separator,
+                documents=documents,
+                document_end=document_end,
             )
-        return EncodeStats(tokens, size, time.perf_counter() - begin, written)
+        return EncodeStats(tokens, size, time.perf_counter() - begin, written, found)
+
+    def encode_shards(
+        self,
+        inputs: Inputs,
+        folder: str | os.PathLike[str],
+        shard_tokens: int,
+        dtype: Dtype = "auto",
+        num_threads: int | None = None,
+        progress: bool = False,
+        *,
+        column: str = "text",
+        format: str | None = None,
+        separator: str | None = None,
+        document_end: str | None = None,
+        overwrite: bool = False,
+    ) -> ShardStats:
+        """Files -> a folder of token files of limited size, in order; goes on where it was stopped.
+
+        The folder gets ``shard-00000.npy`` and so on, each when it is finished, with an index of
+        documents beside it (:meth:`encode_files` describes it), and in the end ``manifest.json``:
+        what it was made of and by which tokenizer, and every shard's tokens, documents and CRC-32.
+        :class:`byteloom.data.TokenFile` opens the folder as one row of ids,
+        :class:`byteloom.data.Documents` as one of documents.
+
+        Called again with the same arguments after an interruption, it keeps the finished shards
+        and ends with the bytes that it would have without. Inputs before the place where it was
+        are not read again. The one at that place is, but not encoded, up to there, unless it is
+        plain text, split by a preset's pattern.
+
+        Args:
+            inputs: as for :meth:`encode_files`.
+            folder: made if it is missing.
+            shard_tokens: ids in a shard at most. A document is not cut, unless it alone has more.
+            dtype: as for :meth:`encode_files`.
+            num_threads: worker threads; never changes the result.
+            progress: show a bar of the bytes read.
+            column: as for :meth:`encode_files`.
+            format: as for :meth:`encode_files`.
+            separator: as for :meth:`encode_files`.
+            document_end: as for :meth:`encode_files`.
+            overwrite: remove the shards that are there, and start anew.
+
+        Raises:
+            ValueError: what :meth:`encode_files` refuses; a folder of finished shards, or begun
+                with another tokenizer, other options or inputs (by path, size and time of the last
+                change); one that another process is working at; standard input that was stopped.
+            OSError: a file cannot be read or written; finished shards are kept.
+        """
+        given = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
+        files = resolve_inputs(given)
+        written = Path(folder).resolve()
+        # Of an input that is a folder, what is written into it would be text the next time.
+        around = [Path(one).resolve() for one in given if one != STDIN and Path(one).is_dir()]
+        if any(one == written or one in written.parents for one in around) or any(
+            written in Path(file).resolve().parents for file in files if file != STDIN
+        ):
+            raise ValueError(f"{folder} is among the inputs: name another folder, or other inputs")
+        if shard_tokens < 1:
+            raise ValueError(f"shard_tokens is {shard_tokens}; it must be at least 1")
+        begin = time.perf_counter()
+        with progress_bar("encoding", "B", show=progress) as update:
+            tokens, size, stored, documents, shards, kept = self._core.encode_shards(
+                files,
+                os.fspath(folder),
+                min(shard_tokens, 2**64 - 1),
+                self.fingerprint,
+                overwrite=overwrite,
+                progress=update,
+                dtype=dtype,
+                num_threads=num_threads,
+                column=column,
+                format=format,
+                separator=separator,
+                document_end=document_end,
+            )
+        seconds = time.perf_counter() - begin
+        return ShardStats(tokens, size, seconds, stored, documents, shards=shards, kept=kept)
 
     # -- ids -> text ---------------------------------------------------------------------------
 

@@ -86,6 +86,7 @@ class PretokenCounts:
         *,
         column: str = "text",
         memory_limit: int | None = None,
+        format: str | None = None,
     ) -> Self:
         r"""Counts inputs in bounded memory, on all processors unless ``num_threads`` is given.
 
@@ -104,6 +105,8 @@ class PretokenCounts:
                 need more, the rarest pretokens are left out, with a ``UserWarning``; see
                 :attr:`pruned`. The limit is on counting; training from the counts needs memory of
                 its own.
+            format: what all inputs are, whatever their names: as for
+                :meth:`Tokenizer.encode_files`.
 
         Raises:
             FileNotFoundError: no such file, a glob without a match, a folder without files.
@@ -121,7 +124,12 @@ class PretokenCounts:
         counts = cls(special_tokens, pattern)
         with progress_bar("counting", "B", show=progress) as update:
             counts._core.count_files(
-                files, num_threads, progress=update, column=column, memory_limit=memory_limit
+                files,
+                num_threads,
+                progress=update,
+                column=column,
+                memory_limit=memory_limit,
+                format=format,
             )
         return counts._warned()
 
@@ -380,6 +388,7 @@ def train_bpe(
     *,
     column: str = "text",
     memory_limit: int | None = None,
+    format: str | None = None,
 ) -> Tokenizer:
     """Trains a tokenizer on files: :meth:`PretokenCounts.from_files`, then ``train``.
 
@@ -403,5 +412,6 @@ def train_bpe(
         progress,
         column=column,
         memory_limit=memory_limit,
+        format=format,
     )
     return counts.train(vocab_size, tie_break=tie_break, progress=progress)

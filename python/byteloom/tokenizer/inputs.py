@@ -1,6 +1,7 @@
 """What a user may give as input -> the files to read, and ``-`` for standard input.
 
-What is in a file, its name says; the Rust core reads it, a little at a time:
+What is in a file, its name says, unless a format is given; the Rust core reads it, a little at a
+time:
 
 - ``.gz``, ``.zst``: compressed, in any number of members or frames;
 - ``.jsonl``, also compressed: an object a line; the string under the key ``column`` is a document;

@@ -26,9 +26,9 @@ class DataConfig:
     """Where the tokens are. Relative paths count from where the command runs."""
 
     train: Path
-    """Token file to learn from: .npy, or .bin of raw uint16 ids."""
+    """Token file to learn from: .npy, .bin of raw uint16 ids, or a folder of shards."""
     valid: Path | None = None
-    """Token file to evaluate on; none: the training loss is all there is."""
+    """The same to evaluate on; none: the training loss is all there is."""
     tokenizer: Path | None = None
     """tokenizer.json that made them: gives vocab_size, and goes into the run folder."""
 

@@ -212,6 +212,29 @@ def test_nothing_of_a_damaged_input_is_left(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["t.gz"]
 
 
+def test_a_damaged_file_that_makes_the_reader_panic_prints_nothing(tmp_path: Path) -> None:
+    table = pyarrow.table({"text": ["low", "lower", "low"] * 9})
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    code = (
+        "import sys, byteloom as bl\n"
+        "path, found = sys.argv[1], 0\n"
+        "good = open(path, 'rb').read()\n"
+        "for place in range(4, len(good)):\n"
+        "    for byte in {0, 0xFF, good[place] ^ 0x80, good[place] ^ 1}:\n"
+        "        bad = good[:place] + bytes([byte]) + good[place + 1 :]\n"
+        "        open(path, 'wb').write(bad)\n"
+        "        try:\n"
+        "            bl.PretokenCounts.from_files(path, num_threads=1)\n"
+        "        except ValueError as error:\n"
+        "            found += 'it cannot be decoded' in str(error)\n"
+        "print(found)"
+    )
+    command = [sys.executable, "-c", code, tmp_path / "t.parquet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 0, "no change makes it panic any more: find another file"
+    assert done.stderr == ""
+
+
 # -- memory ---------------------------------------------------------------------------------------
 
 

@@ -96,7 +96,13 @@ class Compression:
 
 
 def compress(
-    tokenizer: Tokenizer, inputs: Inputs, num_threads: int | None = None, progress: bool = False
+    tokenizer: Tokenizer,
+    inputs: Inputs,
+    num_threads: int | None = None,
+    progress: bool = False,
+    *,
+    column: str = "text",
+    format: str | None = None,
 ) -> Compression:
     """Encodes files, in bounded memory, and counts what comes out.
 
@@ -108,6 +114,8 @@ def compress(
         inputs: what :meth:`Tokenizer.encode_files` takes.
         num_threads: worker threads; changes the speed only.
         progress: show a bar of the bytes read.
+        column: as for :meth:`Tokenizer.encode_files`.
+        format: as there.
 
     Raises:
         FileNotFoundError: no such file, or a glob without a match.
@@ -128,7 +136,14 @@ def compress(
     )
     with tempfile.TemporaryDirectory(prefix="byteloom-") as folder:
         path = Path(folder) / "tokens.npy"
-        stats = tokenizer.encode_files(inputs, path, num_threads=num_threads, progress=progress)
+        stats = tokenizer.encode_files(
+            inputs,
+            path,
+            num_threads=num_threads,
+            progress=progress,
+            column=column,
+            format=format,
+        )
         ids = np.load(path, mmap_mode="r") if stats.tokens else np.empty(0, np.uint16)
         counts, words = _count(ids, [token.bytes for token in vocabulary])
         del ids  # unmapped before its folder goes
