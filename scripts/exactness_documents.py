@@ -280,28 +280,41 @@ class Setting:
         """The tokens and merges with a pattern and special tokens."""
         return _rust.Tokenizer(list(self.tokens), list(self.merges), list(special), preset)
 
+    def documents(self, name: str, special: Sequence[str], preset: str) -> Documents:
+        """The peers, made ready for the documents of a corpus."""
+        return Documents(name, self.tokenizer(special, preset), preset, self.memory)
+
 
 class Workers:
-    """Processes that compare batches of documents."""
+    """Processes that compare batches of documents; this one alone, if there is to be one."""
 
     def __init__(self, setting: Setting, number: int) -> None:
-        self.number = number
-        # Every process works for itself; threads of its own would be in the others' way.
-        os.environ["TOKENIZERS_PARALLELISM"] = "false"
-        self.pool = concurrent.futures.ProcessPoolExecutor(
-            number, multiprocessing.get_context("spawn"), initializer=begin, initargs=(setting,)
-        )
+        self.setting, self.number = setting, number
+        self.pool: concurrent.futures.ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Workers:
+        if self.number > 1:
+            # Every process works for itself; threads of its own would be in the others' way.
+            os.environ["TOKENIZERS_PARALLELISM"] = "false"
+            self.pool = concurrent.futures.ProcessPoolExecutor(
+                self.number,
+                multiprocessing.get_context("spawn"),
+                initializer=begin,
+                initargs=(self.setting,),
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.pool.shutdown(cancel_futures=True)
+        if self.pool:
+            self.pool.shutdown(cancel_futures=True)
 
     def outcomes(
         self, name: str, special: tuple[str, ...], preset: str, batches: Iterable[list[bytes]]
     ) -> Iterator[Outcome]:
         """What comes of every batch, in order, with few of them in memory."""
+        if not self.pool:
+            yield from map(self.setting.documents(name, special, preset).check, batches)
+            return
         waiting: collections.deque[concurrent.futures.Future[Outcome]] = collections.deque()
         for batch in batches:
             waiting.append(self.pool.submit(work, name, special, preset, batch))
@@ -327,9 +340,9 @@ def work(name: str, special: tuple[str, ...], preset: str, batch: list[bytes]) -
 
 @functools.lru_cache(maxsize=1)
 def documents(name: str, special: tuple[str, ...], preset: str) -> Documents:
-    """The peers, made ready."""
+    """The peers, made ready once."""
     (setting,) = _setting
-    return Documents(name, setting.tokenizer(special, preset), preset, setting.memory)
+    return setting.documents(name, special, preset)
 
 
 def digest(data: bytes) -> str:
