@@ -24,6 +24,9 @@ shift 4
 binaries=("$@")
 read -ra simds <<<"${SIMDS-}"
 mkdir -p "$corpus" "$artifacts"
+# Memory that an input may take. A page of Parquet says how large it is, up to 2 GB, and gets that much.
+memory=2048
+[ "$(basename "${binaries[0]}")" != parquet ] || memory=5000
 deadline=$(($(date +%s) + seconds))
 
 if [ -z "${TMPDIR-}" ]; then
@@ -47,9 +50,9 @@ work() {
         [ "$seconds" -eq 0 ] || [ "$left" -gt 0 ] || break
         local options=("-max_total_time=$left")
         [ "$seconds" -gt 0 ] || options=(-runs=0)
-        # Memory and time that an input may take: a reader that blows up is a find.
+        # A reader that blows up is a find.
         "$binary" "$corpus" -artifact_prefix="$artifacts/" "${options[@]}" -timeout=60 \
-            -rss_limit_mb=2048 -malloc_limit_mb=1024 -print_final_stats=1 \
+            -rss_limit_mb=$memory -malloc_limit_mb=$((memory / 2)) -print_final_stats=1 \
             2>"$artifacts/$number.$try.log" && break
     done
 }
