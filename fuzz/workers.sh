@@ -53,11 +53,12 @@ work() {
         # A reader that blows up is a find.
         "$binary" "$corpus" -artifact_prefix="$artifacts/" "${options[@]}" -timeout=60 \
             -rss_limit_mb=$memory -malloc_limit_mb=$((memory / 2)) -print_final_stats=1 \
-            2>"$artifacts/$number.$try.log" && break
+            2>"$artifacts/$deadline-$number-$try.log" && break
     done
 }
 
-rm -f "$artifacts"/*.log
+# Of earlier runs, the logs of finds are kept.
+find "$artifacts" -name '*.log' ! -exec grep -qa 'ERROR: ' {} \; -delete
 for ((number = 0; number < workers; number++)); do
     work "$number" &
 done
@@ -67,11 +68,12 @@ finds=$(find "$artifacts" -type f ! -name '*.log' | wc -l)
 times >"$artifacts/times"
 processor=$(tail -1 "$artifacts/times" | tr 'ms' '  ' | awk '{ printf "%d", $1 * 60 + $2 + $3 * 60 + $4 }')
 rm "$artifacts/times"
-inputs=$(cat "$artifacts"/*.log | awk '/^stat::number_of_executed_units/ { n += $2 } END { print n + 0 }')
-coverage=$(cat "$artifacts"/*.log | sed -n 's/.*cov: \([0-9]*\).*/\1/p' | sort -n | tail -1)
-if grep -LZ '^stat::number_of_executed_units' "$artifacts"/*.log | grep -q .; then
-    echo "error: some did not run; see the logs:" >&2
-    grep -L '^stat::number_of_executed_units' "$artifacts"/*.log >&2
+logs=("$artifacts/$deadline"-*.log)
+inputs=$(cat "${logs[@]}" | awk '/^stat::number_of_executed_units/ { n += $2 } END { print n + 0 }')
+coverage=$(cat "${logs[@]}" | sed -n 's/.*cov: \([0-9]*\).*/\1/p' | sort -n | tail -1)
+silent=$(grep -L '^stat::number_of_executed_units' "${logs[@]}" || true)
+if [ -n "$silent" ]; then
+    printf 'error: these did not run to their end:\n%s\n' "$silent" >&2
     exit 2
 fi
 echo "$(basename "${binaries[0]}") ${processor} ${inputs} ${coverage:-0} ${finds}"
