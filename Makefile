@@ -67,7 +67,7 @@ bench: setup ## byteloom beside its peers on this machine: make bench TEXT='my.t
 # Make's own variables: `make fuzz SECONDS=600 TARGETS="scanner encoder" SANITIZER=none`.
 SECONDS := 60
 fuzz: ## look for inputs that break the engine, SECONDS=60 for each target (docs/fuzzing.md)
-	@SANITIZER=$(SANITIZER) fuzz/run.sh $(SECONDS) $(TARGETS)
+	@SANITIZER=$(SANITIZER) WORKERS=$(WORKERS) fuzz/run.sh $(SECONDS) $(TARGETS)
 
 memcheck: ## the engine's tests under AddressSanitizer and valgrind
 	@scripts/memcheck.sh

@@ -1,8 +1,5 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets and runs each for a while. No more is needed than the stable compiler and a
-# C++ compiler: the flags are those of cargo-fuzz (but comparisons are not traced, which took a third of
-# the time and finds little in structured inputs), and the sanitizer, whose flag is not stable, is allowed
-# by RUSTC_BOOTSTRAP.
+# Builds the fuzz targets (build.sh) and runs each for a while (workers.sh).
 set -euo pipefail
 
 usage() {
@@ -12,6 +9,7 @@ usage: fuzz/run.sh SECONDS [TARGET...]
   TARGET     those of fuzz/targets; all by default
 environment
   SANITIZER=address|none    finds wrong memory accesses too, or runs about twice as fast (address)
+  WORKERS=N                 processes of each target, which share what they learn (1)
   BYTELOOM_SIMD=...         forces one of the engine's scanners
 What a target found lies in fuzz/artifacts/TARGET; what it learned is kept in fuzz/corpus/TARGET.
 END
@@ -24,59 +22,23 @@ esac
 seconds=$1
 shift
 cd "$(dirname "$0")"
-all=$(cd targets && ls ./*.rs | sed 's|./\(.*\)\.rs|\1|')
-targets=${*:-$all}
-for target in $targets; do
-    [ -f "targets/$target.rs" ] || { echo "error: no target $target; there are" $all >&2; exit 2; }
-done
-
-# The seeds come from an ordinary build.
-cargo run --quiet --release --bin seeds -- corpus
-
-host=$(rustc -vV | sed -n 's/^host: //p')
-sanitizer=${SANITIZER:-address}
-flags="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
-    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
-    -Ccodegen-units=1"
-case $sanitizer in
-none) ;;
-address)
-    flags="$flags -Zsanitizer=address"
-    export RUSTC_BOOTSTRAP=1
-    ;;
-*) echo "error: SANITIZER is $sanitizer; it can be address or none" >&2; exit 2 ;;
-esac
-
-# With --target, the flags are for the targets and not for what runs while they are built.
-export RUSTFLAGS="$flags"
-bins=$(for target in $targets; do echo "--bin $target"; done)
+targets=${*:-$(cd targets && ls ./*.rs | sed 's|./\(.*\)\.rs|\1|')}
 # shellcheck disable=SC2086
-cargo build --quiet --release --target "$host" --target-dir "target/$sanitizer" $bins
+binaries=$(./build.sh $targets)
 
-# The targets' files, in memory where the system has such a folder.
-shared=/dev/shm
-[ -d $shared ] || shared=${TMPDIR:-/tmp}
-TMPDIR=$(mktemp -d "$shared/byteloom-fuzz-XXXXXX")
-export TMPDIR
-trap 'rm -rf "$TMPDIR"' EXIT
-
-runs=
-[ "$seconds" -gt 0 ] || runs=-runs=0
-failed=
+found=
 for target in $targets; do
     echo "== $target, $seconds seconds"
-    mkdir -p "artifacts/$target" "corpus/$target"
-    # Memory and time that an input may take: a reader that blows up is a find.
-    "target/$sanitizer/$host/release/$target" "corpus/$target" -artifact_prefix="artifacts/$target/" \
-        -max_total_time="$seconds" $runs -timeout=60 -rss_limit_mb=2048 -malloc_limit_mb=1024 \
-        -print_final_stats=1 2>"artifacts/$target.log" || failed="$failed $target"
-    grep -E "^stat::(number_of_executed_units|average_exec|peak_rss)" "artifacts/$target.log" || true
-    grep -E "cov: " "artifacts/$target.log" | tail -1 || true
+    mkdir -p "artifacts/$target"
+    ./workers.sh "$seconds" "${WORKERS:-1}" "corpus/$target" "artifacts/$target" \
+        "$binaries/$target" |
+        awk '{ print $2 " s of processor, " $3 " inputs, coverage " $4 ", " $5 " finds" }' ||
+        found="$found $target"
 done
-if [ -n "$failed" ]; then
-    for target in $failed; do
-        echo "FOUND by $target; the log is fuzz/artifacts/$target.log:"
-        grep -E "panicked at|ERROR:|SUMMARY|Test unit written" -A 3 "artifacts/$target.log" | head -12
+if [ -n "$found" ]; then
+    for target in $found; do
+        echo "FOUND by $target; the logs are fuzz/artifacts/$target/*.log:"
+        grep -haE "panicked at|ERROR:|SUMMARY|Test unit written" -A 3 "artifacts/$target"/*.log | head -12
     done
     exit 1
 fi

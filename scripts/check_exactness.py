@@ -8,6 +8,9 @@ For each TEXT (documents end with <|endoftext|>) and for a list of adversarial t
 - counts and ids of the file, in pieces of many sizes on 1 to 8 threads, equal those from memory;
 - with --train, merges equal Hugging Face's trainer's, under its rule for ties.
 
+Documents are compared on all processors. With --memory, what the peers said is remembered by its
+digest: when the engine changes and the texts do not, a repetition asks them only where it differs.
+
 Prints a table of what was compared, and exits with 1 if anything differed. The one exception:
 libraries know different versions of Unicode. A document that differs is compared once more with
 U+FFFD in place of the code points whose class differs between the two libraries; if it is equal
@@ -20,58 +23,50 @@ import argparse
 import collections
 import hashlib
 import itertools
+import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import regex
-import tiktoken
 import tokenizers
 import unicode_classes
 from adversarial_texts import END
 from exactness_corpus import Corpus, adversarial_corpus, batches, text_corpus
-from exactness_report import Report, Row, first_difference, shown
+from exactness_documents import Setting, Workers
+from exactness_report import Report, Row, first_difference
 from tqdm import tqdm
 
 from byteloom import _rust
 
 
+@dataclass
 class Check:
     """One corpus under one preset, in the same tokens and merges for all."""
 
-    def __init__(self, report: Report, corpus: Corpus, core: _rust.Tokenizer, preset: str) -> None:
-        self.report, self.corpus, self.preset = report, corpus, preset
-        special = list(dict.fromkeys([*core.special_tokens, *corpus.special_tokens]))
-        self.core = _rust.Tokenizer(list(core.vocab.items()), core.merges, special, preset)
-        self.special_ids = self.core.special_tokens
-        # The longest first: an alternation takes what stands first in it.
-        longest = sorted(special, key=len, reverse=True)
-        self.special = regex.compile("(" + "|".join(map(regex.escape, longest)) + ")")
-        self.pattern = regex.compile(self.core.pattern)
-        self.tiktoken = tiktoken.Encoding(
-            "check",
-            pat_str=self.core.pattern,
-            mergeable_ranks=dict(self.core.ranks()),
-            special_tokens=self.special_ids,
-        )
-        self.huggingface = tokenizers.Tokenizer.from_str(self.core.to_json())
-        self.counts: collections.Counter[str | bytes] = collections.Counter()
+    report: Report
+    corpus: Corpus
+    core: _rust.Tokenizer
+    preset: str
 
-    def run(self) -> None:
+    def run(self, workers: Workers) -> None:
         """All documents, then the file in pieces."""
         size = self.corpus.path.stat().st_size
         label = f"{self.corpus.name}, {self.preset}"
+        counts: collections.Counter[str | bytes] = collections.Counter()
         with tqdm(desc=label, total=size, unit="B", unit_scale=True) as progress:
-            for batch in batches(self.corpus.documents()):
-                texts = [decoded(data) for data in batch]
-                for data, text in zip(batch, texts, strict=True):
-                    pieces = self.check_splitting(data, text)
-                    self.check_ids(data, text, pieces)
-                self.check_huggingface([text for text in texts if text is not None])
-                progress.update(sum(map(len, batch)))
+            for outcome in workers.outcomes(
+                self.corpus.name,
+                tuple(self.core.special_tokens),
+                self.preset,
+                batches(self.corpus.documents()),
+            ):
+                self.report.add(outcome.report)
+                counts.update(outcome.counts)
+                progress.update(outcome.bytes)
         try:
-            self.check_files()
+            self.check_files(counts)
         except ValueError as error:
             self.report.differs(self.row("the file", "memory"), str(error))
 
@@ -79,131 +74,12 @@ class Check:
         """The row of the table for a comparison of this corpus under this preset."""
         return self.report.row(f"{self.corpus.name} · {self.preset} · {what}", peer)
 
-    # -- one document ------------------------------------------------------------------------------
+    def check_files(self, seen: collections.Counter[str | bytes]) -> None:
+        """Counts and ids of the file, in pieces and on threads, against those from memory.
 
-    def check_splitting(self, data: bytes, text: str | None) -> list[bytes]:
-        """Pretokens and special tokens against the `regex` module; returns ours."""
-        row = self.row("pretokens", "regex")
-        row.documents += 1
-        row.bytes += len(data)
-        theirs = self.split(replaced(data) if text is None else text)
-        if text is not None:
-            self.counts.update(theirs)
-        try:
-            ours = self.ours(data)
-        except ValueError as error:
-            self.report.differs(row, f"{shown(data)}: {error}")
-            return []
-        row.items += len(ours)
-        if text is None:
-            self.counts.update(ours)
-        if not same_pieces(ours, theirs, data, text) and not self.excused(
-            row, data, "regex", self.splits_alike
-        ):
-            place, left, right = first_difference([replaced(piece) for piece in ours], theirs)
-            self.report.differs(
-                row, f"pretoken {place} of {shown(data)}: {left!r}, there {right!r}"
-            )
-        return ours
-
-    def ours(self, data: bytes) -> list[bytes]:
-        """The parts of a text by the engine."""
-        return _rust.pretokenize(data, self.preset, list(self.special_ids))
-
-    def split(self, text: str) -> list[str]:
-        """The parts of a text by the `regex` module."""
-        pieces: list[str] = []
-        for index, part in enumerate(self.special.split(text)):
-            pieces += [part] if index % 2 else self.pattern.findall(part)
-        return [piece for piece in pieces if piece]
-
-    def splits_alike(self, data: bytes) -> bool:
-        """Whether the engine and the `regex` module split a text alike."""
-        return same_pieces(self.ours(data), self.split(replaced(data)), data, decoded(data))
-
-    def check_ids(self, data: bytes, text: str | None, pieces: list[bytes]) -> None:
-        """Ids against tiktoken's, and back to the text."""
-        row = self.row("ids", "tiktoken")
-        row.documents += 1
-        row.bytes += len(data)
-        try:
-            ours = self.core.encode_array(data)
-        except ValueError as error:
-            self.report.differs(row, f"{shown(data)}: {error}")
-            return
-        row.items += len(ours)
-        if self.core.decode_bytes(ours) != data:
-            self.report.differs(self.row("decoding", "the text"), shown(data))
-        try:
-            theirs = self.tiktoken_ids(text, pieces)
-        except BaseException as error:
-            # Its regex engine runs out of stack on a run of a million spaces: a panic, which is no
-            # Exception and which no module names.
-            if not isinstance(error, ValueError) and type(error).__name__ != "PanicException":
-                raise
-            row.gave_up += 1
-            return
-        if ours.tolist() != theirs:
-            place, left, right = first_difference(ours.tolist(), theirs)
-            self.report.differs(row, f"id {place} of {shown(data)}: {left}, there {right}")
-
-    def tiktoken_ids(self, text: str | None, pieces: list[bytes]) -> list[int]:
-        """The ids of tiktoken. Of overlapping special tokens it takes any; they are split off here.
-
-        It has no way to encode a text that is no UTF-8; there it gets the pretokens, which were
-        compared with the `regex` module's, one by one.
+        Counts from memory are compared with those that were seen, by the `regex` module.
         """
-        ids: list[int] = []
-        if text is None:
-            for piece in pieces:
-                special = self.special_ids.get(replaced(piece))
-                ids += self.tiktoken._encode_single_piece(piece) if special is None else [special]
-            return ids
-        for index, part in enumerate(self.special.split(text)):
-            ids += [self.special_ids[part]] if index % 2 else self.tiktoken.encode_ordinary(part)
-        return ids
-
-    def check_huggingface(self, texts: list[str]) -> None:
-        """Ids against those of Hugging Face tokenizers."""
-        row = self.row("ids", "tokenizers")
-        encodings = self.huggingface.encode_batch_fast(texts, add_special_tokens=False)
-        for text, encoding in zip(texts, encodings, strict=True):
-            row.documents += 1
-            row.bytes += len(text.encode())
-            row.items += len(encoding.ids)
-            try:
-                ours = self.core.encode(text)
-            except ValueError as error:
-                self.report.differs(row, f"{shown(text.encode())}: {error}")
-                continue
-            if ours != encoding.ids and not self.excused(
-                row, text.encode(), "tokenizers", self.encodes_alike
-            ):
-                place, left, right = first_difference(ours, encoding.ids)
-                what = f"id {place} of {shown(text.encode())}: {left}, there {right}"
-                self.report.differs(row, what)
-
-    def encodes_alike(self, data: bytes) -> bool:
-        """Whether the engine and Hugging Face tokenizers encode a text alike."""
-        theirs = self.huggingface.encode(data.decode(), add_special_tokens=False).ids
-        return bool(self.core.encode(data) == theirs)
-
-    def excused(self, row: Row, data: bytes, peer: str, alike: Callable[[bytes], bool]) -> bool:
-        """Whether a difference goes away without the code points whose class differs."""
-        text = data.decode("utf-8", errors="surrogateescape")
-        found = CLASSES_DIFFER[peer]().intersection(text)
-        without = text.translate(dict.fromkeys(map(ord, found), 0xFFFD))
-        if not found or not alike(without.encode("utf-8", errors="surrogateescape")):
-            return False
-        row.unicode += 1
-        self.report.excused |= found
-        return True
-
-    # -- the whole file ----------------------------------------------------------------------------
-
-    def check_files(self) -> None:
-        """Counts and ids of the file, in pieces and on threads, against those from memory."""
-        special = list(self.special_ids)
+        special = list(self.core.special_tokens)
         size = self.corpus.path.stat().st_size
         counts = _rust.PretokenCounts(special, self.preset)
         ids = hashlib.sha256()
@@ -219,7 +95,7 @@ class Check:
         row.documents, row.bytes, row.items = 1, size, len(expected)
         if self.corpus.special_tokens == (END,):
             found = collections.Counter[bytes]()
-            for pretoken, count in self.counts.items():
+            for pretoken, count in seen.items():
                 found[pretoken.encode() if isinstance(pretoken, str) else pretoken] += count
             for token in special:
                 del found[token.encode()]
@@ -287,34 +163,6 @@ def check_training(report: Report, corpora: Sequence[Corpus], vocab_size: int) -
         report.differs(row, f"merge {place}: {left}, there {right}")
 
 
-#: For each peer, the code points that it and byteloom put into different classes.
-CLASSES_DIFFER: dict[str, Callable[[], frozenset[str]]] = {
-    "regex": unicode_classes.from_regex,
-    "tokenizers": unicode_classes.from_huggingface,
-}
-
-
-def decoded(data: bytes) -> str | None:
-    """The text, or `None` if it is no UTF-8."""
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-
-
-def replaced(data: bytes) -> str:
-    """The text, with U+FFFD where it is no UTF-8."""
-    return data.decode("utf-8", errors="replace")
-
-
-def same_pieces(ours: list[bytes], theirs: list[str], data: bytes, text: str | None) -> bool:
-    """Whether our pieces are theirs. Bytes that are no UTF-8 split as if they were U+FFFD."""
-    if text is None:
-        return list(map(replaced, ours)) == theirs and b"".join(ours) == data
-    # Joined by what is in no valid text, lists are compared at the speed of bytes.
-    return b"\xff".join(ours) == "\udcff".join(theirs).encode("utf-8", errors="surrogateescape")
-
-
 def vocabulary(args: argparse.Namespace, corpora: Sequence[Corpus]) -> _rust.Tokenizer:
     """The one to check with: given, or trained on the texts."""
     if args.tokenizer:
@@ -341,6 +189,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--longest-run", type=int, default=1_000_000, help="of spaces, in those texts"
     )
+    parser.add_argument(
+        "--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes that compare"
+    )
+    parser.add_argument(
+        "--memory",
+        type=Path,
+        metavar="FOLDER",
+        help="to keep digests of what the peers said in, so that a repetition need not ask them",
+    )
     args = parser.parse_args(argv)
     for path in args.texts:
         if not path.is_file():
@@ -349,7 +206,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("nothing to check: give a TEXT, or leave out --no-adversarial")
     if args.train and not args.texts:
         parser.error("--train needs a TEXT")
-    report = Report()
+    if args.memory:
+        args.memory.mkdir(parents=True, exist_ok=True)
+    report = Report(prints=True)
     with tempfile.TemporaryDirectory() as name:
         corpora = [text_corpus(path) for path in args.texts]
         if args.train:
@@ -357,8 +216,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not args.no_adversarial:
             corpora.append(adversarial_corpus(Path(name), args.longest_run))
         core = vocabulary(args, corpora[: len(args.texts) or 1])
-        for corpus, preset in itertools.product(corpora, args.presets):
-            Check(report, corpus, core, preset).run()
+        setting = Setting(tuple(core.vocab.items()), tuple(core.merges), args.memory)
+        with Workers(setting, args.workers) as workers:
+            for corpus, preset in itertools.product(corpora, args.presets):
+                special = dict.fromkeys([*core.special_tokens, *corpus.special_tokens])
+                tokenizer = setting.tokenizer(list(special), preset)
+                Check(report, corpus, tokenizer, preset).run(workers)
     print(report.table())
     print(f"\n{unicode_classes.summary(report.excused)}")
     print(f"{report.different:,} differences" if report.different else "no differences")

@@ -28,6 +28,19 @@ class Row:
     """Documents that differ only by code points whose class differs."""
     gave_up: int = 0
     """Documents that the peer refused."""
+    messages: list[str] = field(default_factory=list)
+    """The first differences."""
+
+    def saw(self, document: bytes, items: int) -> None:
+        """Notes a document that is compared."""
+        self.documents += 1
+        self.bytes += len(document)
+        self.items += items
+
+    def add(self, other: Row) -> None:
+        """Adds up."""
+        for name in ("documents", "bytes", "items", "different", "unicode", "gave_up"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 @dataclass
@@ -36,16 +49,32 @@ class Report:
 
     rows: dict[tuple[str, str], Row] = field(default_factory=dict)
     excused: set[str] = field(default_factory=set)
+    prints: bool = False
+    """Whether differences are printed as they come."""
 
     def row(self, what: str, peer: str) -> Row:
         """The row of a comparison, made when it is first asked for."""
         return self.rows.setdefault((what, peer), Row(what, peer))
 
     def differs(self, row: Row, message: str) -> None:
-        """Notes a difference, and prints the first few."""
+        """Notes a difference, and keeps the first few."""
         row.different += 1
-        if row.different <= SHOWN:
-            tqdm.write(f"DIFFERENT {row.what} against {row.peer}: {message}", file=sys.stderr)
+        self._show(row, message)
+
+    def _show(self, row: Row, message: str) -> None:
+        if len(row.messages) < SHOWN:
+            row.messages.append(message)
+            if self.prints:
+                tqdm.write(f"DIFFERENT {row.what} against {row.peer}: {message}", file=sys.stderr)
+
+    def add(self, other: Report) -> None:
+        """Adds a part of the table."""
+        self.excused |= other.excused
+        for theirs in other.rows.values():
+            row = self.row(theirs.what, theirs.peer)
+            row.add(theirs)
+            for message in theirs.messages:
+                self._show(row, message)
 
     @property
     def different(self) -> int:

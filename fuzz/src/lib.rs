@@ -5,9 +5,13 @@
 //! bytes ([`input`]), calls the engine through its public face, and panics where the slow, obvious code
 //! of `tests/rust/oracle` says something else.
 
+pub mod documents;
 pub mod edits;
 pub mod files;
 pub mod input;
+pub mod json;
+pub mod packing;
+pub mod parquet;
 pub mod splitting;
 pub mod vocabulary;
 

@@ -60,6 +60,7 @@ fuzz_target!(|input: Input| {
         dtype: if input.wide { Dtype::U32 } else { Dtype::U16 },
         num_threads: Some(usize::from(input.num_threads % 4) + 1),
         piece_size: usize::from(input.piece_size % 1024) + 1,
+        ..EncodeOptions::default()
     };
     let (path, output) = (files::write("text", text), files::path("ids.bin"));
     let stats =

@@ -31,7 +31,7 @@ def check(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
     yield check_exactness
     # Only the tables of code points are kept: to make them takes seconds.
-    del sys.modules["check_exactness"]
+    del sys.modules["check_exactness"], sys.modules["exactness_documents"]
 
 
 @pytest.fixture
@@ -52,13 +52,15 @@ def rows(output: str) -> dict[tuple[str, str], list[int]]:
 
 
 def run(check: ModuleType, text: Path, *options: str) -> int:
-    options = ("--vocab-size", "400", "--no-adversarial", *options)
+    # One process: what is planted here is not in others.
+    options = ("--workers", "1", "--vocab-size", "400", "--no-adversarial", *options)
     return int(check.main([str(text), *options]))
 
 
 def plant(check: ModuleType, monkeypatch: pytest.MonkeyPatch, **changed: Any) -> None:
     """Puts something else in the place of parts of the engine."""
-    monkeypatch.setattr(check, "_rust", SimpleNamespace(**vars(_rust) | changed))
+    for module in (check, sys.modules["exactness_documents"]):
+        monkeypatch.setattr(module, "_rust", SimpleNamespace(**vars(_rust) | changed))
 
 
 def test_equal_texts_pass(
@@ -97,7 +99,7 @@ def test_the_adversarial_texts(
 
     everything = list(adversarial_texts.documents(run=200))
     monkeypatch.setattr(adversarial_texts, "documents", lambda run: everything[::40])
-    options = ["--vocab-size", "400", "--longest-run", "200", "--presets", "gpt2"]
+    options = ["--workers", "1", "--vocab-size", "400", "--longest-run", "200", "--presets", "gpt2"]
     assert check.main(options) == 0
     found = rows(capsys.readouterr().out)
     for what, peer in (("pretokens", "regex"), ("ids", "tiktoken"), ("ids", "tokenizers")):
@@ -116,7 +118,7 @@ def test_the_adversarial_texts_hold_what_they_promise(check: ModuleType) -> None
     assert any(b"\xed\xa0\x80" in text for text in texts)
     assert any(b"\t'll" in text for text in texts)
     assert sum(END.encode() in text for text in texts) > 50
-    invalid = sum(check.decoded(text) is None for text in texts)
+    invalid = sum(sys.modules["exactness_documents"].decoded(text) is None for text in texts)
     assert 100 < invalid < len(texts) - 100
 
 
@@ -147,6 +149,57 @@ class Counts:
         return getattr(self.counts, name)
 
 
+def test_many_processes_and_a_memory_find_the_same(
+    check: ModuleType, text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(check, text, "--presets", "gpt2") == 0
+    alone = capsys.readouterr().out
+    for _ in range(2):
+        options = ("--presets", "gpt2", "--memory", str(tmp_path / "memory"), "--workers", "2")
+        assert run(check, text, *options) == 0
+        assert capsys.readouterr().out == alone
+        assert len(list((tmp_path / "memory").iterdir())) == 1
+
+
+@pytest.mark.parametrize("gave_up", [False, True])
+def test_what_is_remembered_is_not_asked_for(
+    check: ModuleType,
+    text: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    gave_up: bool,
+) -> None:
+    documents = sys.modules["exactness_documents"].Documents
+    options = ("--presets", "gpt2", "--memory", str(tmp_path))
+    if gave_up:
+        monkeypatch.setattr(documents, "tiktoken_ids", refuses)
+    assert run(check, text, *options) == 0
+    first = capsys.readouterr().out
+    asked: list[int] = []
+    compare = documents.compare
+
+    def counted(self: Any, batch: list[bytes]) -> Any:
+        asked.append(len(batch))
+        return compare(self, batch)
+
+    monkeypatch.setattr(documents, "compare", counted)
+    assert run(check, text, *options) == 0
+    assert capsys.readouterr().out == first
+    assert sum(asked) == 0
+    # An engine that has come to differ is found out, with the peers' help.
+    plant(check, monkeypatch, pretokenize=joins_two)
+    assert run(check, text, *options) == 1
+    assert sum(asked) == 60
+    found = rows(capsys.readouterr().out)
+    assert found["text.txt · gpt2 · pretokens", "regex"][2] == 60
+    # Other tokens are another question.
+    monkeypatch.undo()
+    capsys.readouterr()
+    assert run(check, text, *options, "--vocab-size", "300") == 0
+    assert len(list(tmp_path.glob("[0-9a-f]*"))) == 2
+
+
 Plant = Callable[[ModuleType, pytest.MonkeyPatch], None]
 
 
@@ -164,19 +217,21 @@ def plant_counts(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def plant_tiktoken(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two ranks in each other's place."""
-    encoding = check.tiktoken.Encoding
+    encoding = sys.modules["exactness_documents"].tiktoken.Encoding
 
     def swapped(*args: Any, mergeable_ranks: dict[bytes, int], **rest: Any) -> Any:
         a, b = list(mergeable_ranks)[-2:]
         ranks = mergeable_ranks | {a: mergeable_ranks[b], b: mergeable_ranks[a]}
         return encoding(*args, mergeable_ranks=ranks, **rest)
 
-    monkeypatch.setattr(check, "tiktoken", SimpleNamespace(Encoding=swapped))
+    monkeypatch.setattr(
+        sys.modules["exactness_documents"], "tiktoken", SimpleNamespace(Encoding=swapped)
+    )
 
 
 def plant_huggingface(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the last merge but one."""
-    library = check.tokenizers
+    library = sys.modules["exactness_documents"].tokenizers
 
     def shortened(text: str) -> Any:
         document = json.loads(text)
@@ -184,7 +239,9 @@ def plant_huggingface(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Non
         return library.Tokenizer.from_str(json.dumps(document))
 
     fake = SimpleNamespace(from_str=shortened)
-    monkeypatch.setattr(check, "tokenizers", SimpleNamespace(Tokenizer=fake))
+    monkeypatch.setattr(
+        sys.modules["exactness_documents"], "tokenizers", SimpleNamespace(Tokenizer=fake)
+    )
 
 
 @pytest.mark.parametrize(
@@ -227,7 +284,7 @@ def test_a_peer_that_gives_up_is_counted_and_no_difference(
     def gives_up(self: Any, text: str | None, pieces: list[bytes]) -> list[int]:
         raise panic("no more stack")
 
-    monkeypatch.setattr(check.Check, "tiktoken_ids", gives_up)
+    monkeypatch.setattr(sys.modules["exactness_documents"].Documents, "tiktoken_ids", gives_up)
     assert run(check, text, "--presets", "gpt2") == 0
     assert rows(capsys.readouterr().out)["text.txt · gpt2 · ids", "tiktoken"][2:] == [0, 0, 60]
 
@@ -250,7 +307,9 @@ def test_code_points_of_another_unicode_version_are_excused(
     if not changed:
         pytest.skip("the regex module has the engine's version of Unicode")
     # Letters there, and nothing yet here: not joined to the letter before.
-    letters = [c for c in sorted(changed) if check.regex.match(r"\p{L}", c)]
+    letters = [
+        c for c in sorted(changed) if sys.modules["exactness_documents"].regex.match(r"\p{L}", c)
+    ]
     letters = [c for c in letters if len(_rust.pretokenize(f"a{c}", "gpt2")) == 2]
     path = tmp_path / "new.txt"
     path.write_bytes(f"a{letters[0]}b{END}a{letters[-1]}".encode() + b"\xff and on")

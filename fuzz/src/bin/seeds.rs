@@ -5,12 +5,14 @@ use std::fs;
 use std::io::Result;
 use std::path::Path;
 
+use arbitrary::{Arbitrary, Unstructured};
 use byteloom::Monitor;
 use byteloom::count::{Counts, CountsFile};
 use byteloom::files::{gpt2, huggingface, tiktoken};
 use byteloom::pretokenize::{Pretokenizer, presets};
 use byteloom::train::{TieBreak, TrainOptions, train};
 use byteloom::vocab::Vocabulary;
+use byteloom_fuzz::parquet::{Layout, Rows};
 
 /// Texts in the language of `input::Text`: ASCII stands for itself, other bytes for fragments.
 const TEXTS: &[&[u8]] = &[
@@ -32,6 +34,16 @@ const HEADS: &[&[u8]] = &[
     &[2, 64, 0, 1, 1, 1, 2, 0, 1],
     &[3, 255, 1, 7, 3, 3, 2, 6, 7, 1, 8],
     &[4, 17, 0, 3, 2, 2, 4, 3, 5, 3, 4, 3, 3],
+];
+
+/// JSON lines, right and wrong.
+const LINES: &[&[u8]] = &[
+    b"{\"text\": \"a\", \"id\": 1}\n\n {\"n\": {\"text\": [1, null]}, \"text\": \"\\ud83d\\ude00\\ud800\"} \r\n",
+    b"{\"text\": \"a\", \"text\": \"b\\n\\u0000\", \"\": -1.5e+3}",
+    b"{\"text\": 5}\n{\"text\": \"a\"",
+    b"\xe1\x00\x87abcdefg\xe3\x01\x00\x10\x47qrstuvw\x02\x05\x87zyxwvut",
+    b"\x80a\x85\x86\x87\x81\xe2\x00\x8a\x80\x84\x83\x87\x92\x91\x90\x85\x86 \x10\x06\x13\x04",
+    b"[1, 2]\n\"text\"\nnull",
 ];
 
 fn main() -> Result<()> {
@@ -58,6 +70,42 @@ fn main() -> Result<()> {
         for target in structured {
             // The readers read a first even number as: a good file with damage.
             write(target, number, &bytes)?;
+        }
+    }
+    // Three ways to hand over a text.
+    for (way, top) in [0, 0x60, 0xc0].into_iter().enumerate() {
+        for (number, text) in TEXTS.iter().enumerate() {
+            let head = [0, 0, 0, top, 9, 0, number as u8];
+            write("plain", 100 * way + number, &[&head, *text].concat())?;
+        }
+    }
+    for (number, lines) in LINES.iter().enumerate() {
+        write("jsonl", number, &[&[0, 7, 0], *lines].concat())?;
+        // By gzip and zstd, as text and as JSON lines, with and without damage.
+        for kind in 0..8 {
+            let packing = [kind & 1, 7, 0, 0, 0, 0, (kind & 2) << 6, 0];
+            let parts = [kind >> 2, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, number as u8];
+            let edits = [2, 0, 20, 3, 1, 4, 0, 9, 1, 5];
+            let head = [&packing[..], &parts, &edits, &[0; 24]].concat();
+            write("compressed", 8 * number + usize::from(kind), &[&head, *lines].concat())?;
+        }
+    }
+    // Parquet in every codec and encoding.
+    let rows = b"\x03low\x00\xe0\x05lower\xe2\xc8\x10\x06newest\xe4\xe1\xe0\x0banother row";
+    for codec in 0..7 {
+        for encoding in 0..3 {
+            for flags in [0, 0x13, 0x2d, 0xf6] {
+                let number = usize::from(codec * 12 + encoding * 4 + flags % 4);
+                let layout = [codec, encoding, flags, 5, 2];
+                let head = [&[0, 7, 0, 99, 0], &layout[..], &[0; 48]].concat();
+                write("parquet", number, &[&head, &rows[..]].concat())?;
+                let mut all = Unstructured::new(rows);
+                let made = Layout::arbitrary(&mut Unstructured::new(&layout))
+                    .and_then(|layout| Ok((layout, Rows::arbitrary(&mut all)?)))
+                    .map_err(std::io::Error::other)?;
+                let file = made.0.write(&made.1.0).map_err(std::io::Error::other)?;
+                write("parquet", 100 + number, &[&[1, 7, 0, 99, 0], file.as_slice()].concat())?;
+            }
         }
     }
     // Files in order, which an odd first number hands to the readers as they are.
