@@ -77,7 +77,8 @@ impl Lane {
     /// Merges one pair and asks for what the next merge depends on; `false` if there is no pair to merge.
     #[inline(always)]
     fn advance(&mut self, table: &MergeTable) -> bool {
-        let smallest = |merges: &[i32]| merges.iter().fold(i32::MAX, |best, &merge| best.min(merge));
+        let smallest =
+            |merges: &[i32]| merges.iter().fold(i32::MAX, |best, &merge| best.min(merge));
         let mut best = smallest(&self.merges[..PLACES / 2]);
         if self.is_long {
             best = best.min(smallest(&self.merges[PLACES / 2..]));
@@ -103,10 +104,8 @@ impl Lane {
         for place in [left, at, gone] {
             self.merges[place] = packed(NONE, 0);
         }
-        self.asked = [
-            (table.question(self.ids[left], id), left),
-            (table.question(id, self.ids[right]), at),
-        ];
+        self.asked =
+            [(table.question(self.ids[left], id), left), (table.question(id, self.ids[right]), at)];
         table.prefetch(self.asked[0].0);
         table.prefetch(self.asked[1].0);
         true

@@ -191,7 +191,11 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
         for &Missing { at, .. } in &self.missing[..count] {
             let at = at as usize;
             let key = keys[at];
-            let known = if key == Key::NONE { Some(Known::Many) } else { cache.find(places[at] as usize, key) };
+            let known = if key == Key::NONE {
+                Some(Known::Many)
+            } else {
+                cache.find(places[at] as usize, key)
+            };
             match known {
                 Some(Known::Ids(..)) => continue,
                 Some(Known::Many) => {
