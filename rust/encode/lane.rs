@@ -39,7 +39,7 @@ struct Lane {
 
 /// Pretokens that are merged in turns.
 #[derive(Debug)]
-pub struct Lanes([Lane; LANES]);
+pub struct Lanes(Box<[Lane; LANES]>);
 
 fn packed(rank: u32, place: usize) -> i32 {
     (rank << PLACE_BITS) as i32 | place as i32
@@ -127,7 +127,7 @@ impl Lane {
 
 impl Default for Lanes {
     fn default() -> Self {
-        Self([Lane::IDLE; LANES])
+        Self(Box::new([Lane::IDLE; LANES]))
     }
 }
 

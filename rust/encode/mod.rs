@@ -7,6 +7,7 @@
 mod cache;
 mod decode;
 mod documents;
+mod encoded;
 mod indexed_file;
 mod lane;
 mod long;
@@ -28,6 +29,7 @@ use crate::special::{Segment, SpecialTokens};
 use crate::vocab::Vocabulary;
 use crate::{Error, Monitor, Result};
 
+pub use encoded::Encoded;
 pub use shards::{ShardOptions, ShardStats};
 pub use stream::{Dtype, EncodeOptions, EncodeStats};
 
@@ -160,7 +162,7 @@ impl Encoder {
         Ok(self.special_ids[index])
     }
 
-    /// Appends the ids of a text. `T` must be wide enough for the vocabulary.
+    /// The ids of a text. `T` must be wide enough for the vocabulary.
     ///
     /// # Errors
     /// The monitor was cancelled, or the pattern's engine gives up on this text.
@@ -169,22 +171,10 @@ impl Encoder {
         text: &[u8],
         allowed: &AllowedSpecial,
         monitor: &Monitor,
-        ids: &mut Vec<T>,
-    ) -> Result<()> {
-        let mut worker = self.pool.take().unwrap_or_else(Worker::new);
-        let mut room = std::mem::take(&mut worker.room);
-        if room.len() < room_for::<T>(text.len()) {
-            room.resize(room_for::<T>(text.len()), T::from_id(0));
-        }
-        let result = self.encode_with(&mut worker, text, allowed, monitor, &mut room);
-        if let Ok(count) = &result {
-            ids.extend_from_slice(&room[..*count]);
-        }
-        if text.len() <= KEPT_ROOM {
-            worker.room = room;
-        }
-        self.pool.give_back(worker);
-        result.map(drop)
+    ) -> Result<Encoded<'_, T>> {
+        Encoded::new(&self.pool, room_for::<T>(text.len()), |worker, room| {
+            self.encode_with(worker, text, allowed, monitor, room)
+        })
     }
 
     /// Writes the ids of a text into room for them ([`room_for`]) and returns how many there are.
@@ -245,9 +235,6 @@ impl Encoder {
         self.decoder.decode(ids, out)
     }
 }
-
-/// Longer texts' room is given back.
-const KEPT_ROOM: usize = 1 << 16;
 
 /// How many ids there must be room for: a text has at most as many as bytes.
 fn room_for<T: TokenId>(bytes: usize) -> usize {

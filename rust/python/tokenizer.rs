@@ -3,15 +3,18 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use numpy::IntoPyArray;
+use numpy::{IntoPyArray, ToPyArray};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyInt, PyList};
 
 use super::convert::{Text, extract_ids, special_to_str};
 use super::counts::PretokenCounts;
 use super::watch::watch;
-use crate::encode::{AllowedSpecial, Dtype, EncodeOptions, Encoder, ShardOptions, TokenId};
+use crate::encode::{
+    AllowedSpecial, Dtype, EncodeOptions, Encoded, Encoder, ShardOptions, TokenId,
+};
 use crate::pretokenize::Pretokenizer;
 use crate::vocab::{Merge, Vocabulary};
 use crate::{Monitor, Result, files, threads};
@@ -23,15 +26,19 @@ const LONG_TEXT: usize = 1 << 22;
 #[pyclass(module = "byteloom._rust", frozen)]
 pub struct Tokenizer {
     encoder: Encoder,
+    /// Watches short calls, which nobody stops.
+    idle: Monitor,
+    /// Made for the first list.
+    integers: PyOnceLock<Box<[Py<PyInt>]>>,
 }
 
 impl Tokenizer {
     pub fn new_from(encoder: Encoder) -> Self {
-        Self { encoder }
+        Self { encoder, idle: Monitor::new(), integers: PyOnceLock::new() }
     }
 
     fn with_pattern(vocabulary: Vocabulary, pattern: &str) -> PyResult<Self> {
-        Ok(Self { encoder: Encoder::new(vocabulary, Pretokenizer::new(pattern)?)? })
+        Ok(Self::new_from(Encoder::new(vocabulary, Pretokenizer::new(pattern)?)?))
     }
 
     fn from_loaded(loaded: files::Loaded, pattern: Option<&str>) -> PyResult<Self> {
@@ -53,17 +60,21 @@ impl Tokenizer {
         py: Python<'_>,
         text: &Text<'_>,
         allowed: &AllowedSpecial,
-    ) -> PyResult<Vec<T>> {
+    ) -> PyResult<Encoded<'_, T>> {
         let text = text.bytes()?;
-        let encode = |monitor: &Monitor| {
-            let mut ids = Vec::new();
-            self.encoder.encode(text, allowed, monitor, &mut ids)?;
-            Ok(ids)
-        };
         if text.len() < LONG_TEXT {
-            return Ok(py.detach(|| encode(&Monitor::new()))?);
+            return Ok(py.detach(|| self.encoder.encode(text, allowed, &self.idle))?);
         }
-        watch(py, None, encode)
+        watch(py, None, |monitor| self.encoder.encode(text, allowed, monitor))
+    }
+
+    /// The ids as Python's integers, of which there is one for each token.
+    fn list<'py, T: TokenId>(&self, py: Python<'py>, ids: &[T]) -> PyResult<Bound<'py, PyList>> {
+        let integers = self.integers.get_or_init(py, || {
+            let size = self.vocabulary().len() as u32;
+            (0..size).map(|id| PyInt::new(py, id).unbind()).collect()
+        });
+        PyList::new(py, ids.iter().map(|id| &integers[id.id() as usize]))
     }
 
     fn batch<T: TokenId>(
@@ -80,9 +91,8 @@ impl Tokenizer {
                 && let index = next.fetch_add(1, Relaxed)
                 && let Some(text) = texts.get(index)
             {
-                let mut ids = Vec::new();
-                self.encoder.encode(text, allowed, monitor, &mut ids)?;
-                done.push((index, ids));
+                let ids = self.encoder.encode(text, allowed, monitor)?;
+                done.push((index, ids.to_vec()));
             }
             Ok(done)
         })?;
@@ -222,9 +232,9 @@ impl Tokenizer {
     ) -> PyResult<Bound<'py, PyList>> {
         let allowed = self.allowed(allowed_special)?;
         if self.encoder.is_wide() {
-            PyList::new(py, self.ids::<u32>(py, &text, &allowed)?)
+            self.list(py, &self.ids::<u32>(py, &text, &allowed)?)
         } else {
-            PyList::new(py, self.ids::<u16>(py, &text, &allowed)?)
+            self.list(py, &self.ids::<u16>(py, &text, &allowed)?)
         }
     }
 
@@ -237,9 +247,9 @@ impl Tokenizer {
     ) -> PyResult<Bound<'py, PyAny>> {
         let allowed = self.allowed(allowed_special)?;
         Ok(if self.encoder.is_wide() {
-            self.ids::<u32>(py, &text, &allowed)?.into_pyarray(py).into_any()
+            self.ids::<u32>(py, &text, &allowed)?.to_pyarray(py).into_any()
         } else {
-            self.ids::<u16>(py, &text, &allowed)?.into_pyarray(py).into_any()
+            self.ids::<u16>(py, &text, &allowed)?.to_pyarray(py).into_any()
         })
     }
 

@@ -40,9 +40,7 @@ fn encoder(pattern: &str) -> Encoder {
 }
 
 fn encode(encoder: &Encoder, text: &[u8], allowed: &AllowedSpecial) -> Vec<u32> {
-    let mut ids = Vec::new();
-    encoder.encode(text, allowed, &Monitor::new(), &mut ids).unwrap();
-    ids
+    encoder.encode(text, allowed, &Monitor::new()).unwrap().to_vec()
 }
 
 fn decode(encoder: &Encoder, ids: &[u32]) -> Bytes {

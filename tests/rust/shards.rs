@@ -28,9 +28,7 @@ fn encoder(pattern: &str) -> Encoder {
 }
 
 fn ids(encoder: &Encoder, text: &[u8]) -> Vec<u16> {
-    let mut ids = Vec::new();
-    encoder.encode(text, &AllowedSpecial::All, &Monitor::new(), &mut ids).unwrap();
-    ids
+    encoder.encode(text, &AllowedSpecial::All, &Monitor::new()).unwrap().to_vec()
 }
 
 /// The documents of a plain text, each with the token that ends it.

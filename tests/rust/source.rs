@@ -192,7 +192,8 @@ fn same_as_texts(inputs: &[PathBuf], texts: &[Vec<u8>], threads: usize, piece_si
     let separator = encoder.vocabulary().special_tokens()[0].clone();
     let mut expected = Vec::<u16>::new();
     for text in texts {
-        encoder.encode(text, &AllowedSpecial::All, &Monitor::new(), &mut expected).unwrap();
+        let ids = encoder.encode(text, &AllowedSpecial::All, &Monitor::new()).unwrap();
+        expected.extend_from_slice(&ids);
         expected.push(separator.1.try_into().unwrap());
     }
     let folder = tempfile::tempdir().unwrap();

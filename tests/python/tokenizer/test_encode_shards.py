@@ -94,6 +94,7 @@ def test_killed_at_any_moment_a_run_ends_with_the_same_bytes(
     tokenizer: bl.Tokenizer, inputs: list[Path], tmp_path: Path, number: int
 ) -> None:
     tokenizer.save(tmp_path / "tok.json")
+    inputs *= 6  # work for longer than the tenth of a second that Ctrl-C may take to be heard
     whole, output = tmp_path / "whole", tmp_path / "t"
     process = start(tmp_path, inputs, whole, 1)
     assert process.wait() == 0, process.stderr
@@ -112,13 +113,14 @@ def test_killed_at_any_moment_a_run_ends_with_the_same_bytes(
                     time.sleep(chance.random() * 0.01)
                     process.send_signal(number)
                     break
-        process.communicate()
-        if process.returncode == 0:
+        errors = process.communicate()[1]
+        # An interrupt may also come when all is done, and then the command fails all the same.
+        if (output / "manifest.json").exists():
             break
         kills += 1
         if progress.exists():
             kept.add(len(json.loads(progress.read_text())["shards"]))
-    assert process.returncode == 0
+    assert (output / "manifest.json").exists(), errors
     assert kills >= 2 and len(kept) >= 2, "it was never interrupted within its work"
     assert contents(output) == contents(whole)
 
