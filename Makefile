@@ -49,6 +49,7 @@ check: setup ## format, lints, types, import layers, examples in docstrings
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --quiet --all-targets -- -D warnings
 	cargo clippy --quiet --features python -- -D warnings
+	cargo clippy --quiet --manifest-path fuzz/Cargo.toml -- -D warnings
 	ruff format --check .
 	ruff check .
 	mypy

@@ -26,7 +26,7 @@ pub fn documents(
     let special = SpecialTokens::new::<&[u8]>(&[])?;
     let gpt2 = &preset(0).pretokenizer;
     let stop = Monitor::new().stop();
-    let pieces = Pieces::open(&inputs, column, gpt2, &special, piece_size, stop)?;
+    let pieces = Pieces::open(&inputs, column, None, gpt2, &special, piece_size, stop)?;
     let (mut all, mut open) = (Vec::new(), Vec::new());
     let (mut piece, mut progress, mut read) = (Piece::default(), 0, 0);
     loop {
