@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use arbitrary::Arbitrary;
 use byteloom::Monitor;
-use byteloom::count::{CountOptions, Counts, count_files, count_text};
+use byteloom::count::{CountOptions, Counts, count_files, count_texts};
 use byteloom::special::SpecialTokens;
 use byteloom_fuzz::files;
 use byteloom_fuzz::input::{Specials, Text};
@@ -56,9 +56,8 @@ fuzz_target!(|input: Input| {
     // In memory, one table a text, added up.
     let mut sum = Counts::new();
     for text in texts {
-        let mut one = Counts::new();
-        count_text(text, &preset.pretokenizer, &tokens, &mut one, &monitor).expect("as above");
-        sum.merge(&one);
+        let one = count_texts(&[text], &preset.pretokenizer, &tokens, Some(1), &monitor);
+        sum.merge(&one.expect("as above"));
     }
     assert_eq!(sum.sorted(), expected);
     assert_eq!(sum.len(), expected.len());

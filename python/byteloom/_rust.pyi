@@ -70,7 +70,7 @@ class PretokenCounts:
             format: what the inputs are (``text``, ``jsonl.gz`` ...), where names do not say it.
         """
 
-    def count_texts(self, texts: Sequence[Text]) -> None:
+    def count_texts(self, texts: Sequence[Text], num_threads: int | None = None) -> None:
         """Adds the counts of texts, each on its own."""
 
     def add(self, pretoken: bytes, count: int) -> None:

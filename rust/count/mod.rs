@@ -14,7 +14,7 @@ mod table;
 use std::convert::Infallible;
 
 pub use disk::{CountsFile, Sums, add_files};
-pub use parallel::{CountOptions, count_files, count_text};
+pub use parallel::{CountOptions, count_files, count_texts};
 pub use pruned::Pruned;
 
 pub(crate) use key::Key;

@@ -1,6 +1,7 @@
-//! Counting files on all processors, into shards that all workers share.
+//! Counting on all processors, into shards that all workers share.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::levels::MERGING;
 use super::store::Store;
@@ -107,23 +108,30 @@ pub fn count_files(
     store.finish()
 }
 
-/// Adds the pretokens of one text.
+/// Counts the pretokens of texts from memory.
 ///
 /// # Errors
 /// The pattern's engine gives up, or the monitor was cancelled.
-pub fn count_text(
-    text: &[u8],
+pub fn count_texts<T: AsRef<[u8]> + Sync>(
+    texts: &[T],
     pretokenizer: &Pretokenizer,
     special: &SpecialTokens,
-    counts: &mut Counts,
+    num_threads: Option<usize>,
     monitor: &Monitor,
-) -> Result<()> {
-    for segment in special.split(text) {
-        if let Segment::Text(text) = segment {
-            pretokenizer.for_each(text, monitor, |pretoken| counts.add(pretoken, 1))?;
+) -> Result<Counts> {
+    let threads = threads::resolve(num_threads)?.min(texts.len()).max(1);
+    let (store, next) = (Store::new(None, monitor), AtomicUsize::new(0));
+    threads::run(threads, |failed| {
+        let mut counter = Counter::new(&store);
+        while !failed()
+            && let Some(text) = texts.get(next.fetch_add(1, Relaxed))
+        {
+            counter.count(text.as_ref(), pretokenizer, special, monitor)?;
         }
-    }
-    Ok(())
+        counter.finish();
+        Ok(())
+    })?;
+    store.finish()
 }
 
 /// Slots of a worker's own cache, a power of two: 768 KiB.

@@ -10,7 +10,7 @@ use pyo3::types::PyBytes;
 use super::convert::{Text, special_to_str};
 use super::tokenizer::Tokenizer;
 use super::watch::watch;
-use crate::count::{CountOptions, Counts, CountsFile, Pruned, add_files, count_files, count_text};
+use crate::count::{CountOptions, Counts, CountsFile, Pruned, add_files, count_files, count_texts};
 use crate::encode::Encoder;
 use crate::pretokenize::Pretokenizer;
 use crate::special::SpecialTokens;
@@ -79,17 +79,20 @@ impl PretokenCounts {
         Ok(())
     }
 
-    fn count_texts(&self, py: Python<'_>, texts: Vec<Text<'_>>) -> PyResult<()> {
+    #[pyo3(signature = (texts, num_threads = None))]
+    fn count_texts(
+        &self,
+        py: Python<'_>,
+        texts: Vec<Text<'_>>,
+        num_threads: Option<usize>,
+    ) -> PyResult<()> {
         let texts = texts.iter().map(Text::bytes).collect::<PyResult<Vec<_>>>()?;
-        watch(py, None, |monitor| {
-            // Not into the counts themselves: when interrupted, they stay as they were.
-            let mut fresh = Counts::new();
-            for text in texts {
-                count_text(text, &self.pretokenizer, &self.special, &mut fresh, monitor)?;
-            }
-            self.lock().merge(&fresh);
-            Ok(())
-        })
+        // Not into the counts themselves: when interrupted, they stay as they were.
+        let fresh = watch(py, None, |monitor| {
+            count_texts(&texts, &self.pretokenizer, &self.special, num_threads, monitor)
+        })?;
+        py.detach(|| self.lock().absorb(fresh));
+        Ok(())
     }
 
     fn add(&self, pretoken: &[u8], count: u64) {

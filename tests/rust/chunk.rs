@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use byteloom::chunk::{DEFAULT_PIECE_SIZE, Pieces};
-use byteloom::count::{CountOptions, Counts, count_files, count_text};
+use byteloom::count::{CountOptions, Counts, count_files};
 use byteloom::piece::Piece;
 use byteloom::pretokenize::Pretokenizer;
 use byteloom::special::SpecialTokens;
@@ -9,7 +9,7 @@ use byteloom::{Error, ErrorKind, Monitor};
 use proptest::prelude::*;
 
 use crate::source::{gzip, json_lines, plain_parquet};
-use crate::support::{all_presets, cancelled, config, file, nasty, special_tokens};
+use crate::support::{all_presets, cancelled, config, count_text, file, nasty, special_tokens};
 
 /// Texts in which places to cut are frequent, rare, and missing.
 fn texts() -> Vec<Vec<u8>> {
@@ -70,7 +70,7 @@ fn counts<T: AsRef<[u8]>>(
 ) -> Counts {
     let mut counts = Counts::new();
     for text in texts {
-        count_text(text.as_ref(), pretokenizer, special, &mut counts, &Monitor::new()).unwrap();
+        count_text(text.as_ref(), pretokenizer, special, &mut counts);
     }
     counts
 }

@@ -1,12 +1,16 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use byteloom::count::{CountOptions, Counts, CountsFile, Pruned, add_files, count_files};
+use byteloom::count::{
+    CountOptions, Counts, CountsFile, Pruned, add_files, count_files, count_texts,
+};
 use byteloom::pretokenize::Pretokenizer;
 use byteloom::{ErrorKind, Monitor, Result};
 use proptest::prelude::*;
 
-use crate::support::{cancelled, config, file, names, over, special_tokens};
+use crate::support::{
+    all_presets, cancelled, config, count_text, file, names, nasty, over, special_tokens,
+};
 
 type Oracle = HashMap<Vec<u8>, u64>;
 
@@ -74,7 +78,24 @@ proptest! {
         merged.merge(&counts(&other));
         check(&merged, &oracle(&[one, other].concat()));
     }
+}
 
+proptest! {
+    #![proptest_config(config(60))]
+
+    #[test]
+    fn texts_count_as_one_by_one(texts in prop::collection::vec(nasty(0..60), 0..9), threads in 1..4usize) {
+        let special = special_tokens(&["<|a|>"]);
+        for (_, pretokenizer) in all_presets() {
+            let mut expected = Counts::new();
+            for text in &texts {
+                count_text(text, pretokenizer, &special, &mut expected);
+            }
+            let found =
+                count_texts(&texts, pretokenizer, &special, Some(threads), &Monitor::new()).unwrap();
+            prop_assert_eq!(found.sorted(), expected.sorted());
+        }
+    }
 }
 
 proptest! {

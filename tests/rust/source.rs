@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use byteloom::chunk::Pieces;
-use byteloom::count::{CountOptions, Counts, count_files, count_text};
+use byteloom::count::{CountOptions, Counts, count_files};
 use byteloom::encode::{AllowedSpecial, EncodeOptions, Encoder};
 use byteloom::piece::Piece;
 use byteloom::pretokenize::Pretokenizer;
@@ -22,7 +22,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
 use proptest::prelude::*;
 
-use crate::support::{config, file, nasty, special_tokens};
+use crate::support::{config, count_text, file, nasty, special_tokens};
 
 const SPECIAL: &[&str] = &["<|end|>", "'s", "\n\n"];
 
@@ -144,7 +144,7 @@ fn counts(texts: &[Vec<u8>], special: &SpecialTokens) -> Counts {
     let gpt2 = Pretokenizer::new("gpt2").unwrap();
     let mut counts = Counts::new();
     for text in texts {
-        count_text(text, &gpt2, special, &mut counts, &Monitor::new()).unwrap();
+        count_text(text, &gpt2, special, &mut counts);
     }
     counts
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use byteloom::Monitor;
+use byteloom::count::Counts;
 use byteloom::pretokenize::{Pretokenizer, presets};
 use byteloom::special::{Segment, SpecialTokens};
 use proptest::prelude::*;
@@ -177,4 +178,19 @@ pub fn cancelled() -> Monitor {
     let monitor = Monitor::new();
     monitor.cancel();
     monitor
+}
+
+/// Adds the pretokens of a text one by one.
+pub fn count_text(
+    text: &[u8],
+    pretokenizer: &Pretokenizer,
+    special: &SpecialTokens,
+    counts: &mut Counts,
+) {
+    for segment in special.split(text) {
+        if let Segment::Text(text) = segment {
+            let add = |pretoken: &[u8]| counts.add(pretoken, 1);
+            pretokenizer.for_each(text, &Monitor::new(), add).unwrap();
+        }
+    }
 }

@@ -139,6 +139,7 @@ class PretokenCounts:
         texts: Iterable[str | bytes],
         special_tokens: Sequence[str] = (),
         pattern: str = "gpt2",
+        num_threads: int | None = None,
         *,
         memory_limit: int | None = None,
     ) -> Self:
@@ -151,7 +152,7 @@ class PretokenCounts:
         counts = cls(special_tokens, pattern)
         if memory_limit is None:
             for batch in _batches(texts):
-                counts._core.count_texts(batch)
+                counts._core.count_texts(batch, num_threads)
             return counts
         with tempfile.TemporaryDirectory(prefix="byteloom-") as folder:
             parts = [Path(folder) / "nothing"]
@@ -159,7 +160,7 @@ class PretokenCounts:
             # A limit too low is refused before texts are taken, not after.
             cls.load(*parts, memory_limit=memory_limit)
             for batch in _batches(texts):
-                counts._core.count_texts(batch)
+                counts._core.count_texts(batch, num_threads)
                 # Tables double when they are full, and saving takes half of them again.
                 if counts._core.memory * 4 > memory_limit:
                     parts.append(Path(folder) / str(len(parts)))
