@@ -24,9 +24,8 @@ shift 4
 binaries=("$@")
 read -ra simds <<<"${SIMDS-}"
 mkdir -p "$corpus" "$artifacts"
-# Memory that an input may take. A page of Parquet says how large it is, up to 2 GB, and gets that much.
+# Memory that an input may take.
 memory=2048
-[ "$(basename "${binaries[0]}")" != parquet ] || memory=5000
 deadline=$(($(date +%s) + seconds))
 
 if [ -z "${TMPDIR-}" ]; then

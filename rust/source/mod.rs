@@ -8,6 +8,8 @@
 mod bytes;
 mod format;
 mod jsonl;
+mod page_header;
+mod pages;
 mod parquet;
 mod patient;
 mod quiet;

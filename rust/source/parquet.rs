@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parquet::basic::{ConvertedType, Type};
-use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::reader::{ChunkReader, Length};
 use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
 
+use super::pages::Pages;
 use super::quiet;
 use super::stream::Records;
 use crate::{Error, Result};
@@ -26,8 +28,8 @@ const MOST_ROWS: usize = 1024;
 
 /// The rows of a file.
 pub(super) struct Parquet {
-    file: SerializedFileReader<Metered>,
-    size: u64,
+    file: Arc<Metered>,
+    metadata: ParquetMetaData,
     place: Place,
     column: usize,
     /// The row group at hand.
@@ -59,16 +61,15 @@ impl Parquet {
     pub fn open(path: &Path, column: &str) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::io(path, "cannot read", &e))?;
         let place = Place { path: path.into(), position: Arc::default() };
-        let size = Length::len(&file);
-        let metered = Metered { file, position: Arc::clone(&place.position) };
-        let file = place.guard(|| SerializedFileReader::new(metered))?;
-        let column = find(file.metadata().file_metadata().schema_descr(), column)
+        let file = Arc::new(Metered { file, position: Arc::clone(&place.position) });
+        let metadata = place.guard(|| ParquetMetaDataReader::new().parse_and_finish(&*file))?;
+        let column = find(metadata.file_metadata().schema_descr(), column)
             .map_err(|reason| Error::invalid(format!("{}: {reason}", path.display())))?;
         // Reading the end of the file is no progress.
         place.position.store(0, Relaxed);
         Ok(Self {
             file,
-            size,
+            metadata,
             place,
             column,
             group: None,
@@ -90,15 +91,16 @@ impl Parquet {
         while self.rows.is_empty() {
             let group = match &mut self.group {
                 Some(group) => group,
-                None if self.next_group == self.file.num_row_groups() => {
-                    self.place.position.store(self.size, Relaxed);
+                None if self.next_group == self.metadata.num_row_groups() => {
+                    self.place.position.store(Length::len(&*self.file), Relaxed);
                     return Ok(false);
                 }
                 None => {
                     self.next_group += 1;
+                    let index = self.next_group - 1;
                     let opened = self
                         .place
-                        .guard(|| Group::open(&self.file, self.next_group - 1, self.column))?;
+                        .guard(|| Group::open(&self.file, &self.metadata, index, self.column))?;
                     self.group.insert(opened)
                 }
             };
@@ -144,22 +146,22 @@ impl Records for Parquet {
 
 impl Group {
     fn open(
-        file: &SerializedFileReader<Metered>,
+        file: &Arc<Metered>,
+        metadata: &ParquetMetaData,
         index: usize,
         column: usize,
     ) -> ParquetResult<Self> {
-        let group = file.get_row_group(index)?;
-        let rows = group.metadata().num_rows();
+        let group = metadata.row_group(index);
+        let rows = group.num_rows();
         let rows = u64::try_from(rows)
             .map_err(|_| ParquetError::General(format!("row group {index} has {rows} rows")))?;
-        match group.get_column_reader(column)? {
-            ColumnReader::ByteArrayColumnReader(reader) => Ok(Self {
-                max_level: group.metadata().column(column).column_descr().max_def_level(),
-                column: reader,
-                remaining: rows,
-            }),
-            _ => Err(ParquetError::General(format!("row group {index} has another type"))),
-        }
+        let chunk = group.column(column);
+        let descriptor = chunk.column_descr_ptr();
+        Ok(Self {
+            max_level: descriptor.max_def_level(),
+            column: ColumnReaderImpl::new(descriptor, Box::new(Pages::new(file, chunk, rows)?)),
+            remaining: rows,
+        })
     }
 }
 

@@ -15,9 +15,9 @@ use byteloom::train::{TieBreak, TrainOptions, train};
 use byteloom::{Error, ErrorKind, Monitor};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use parquet::basic::{Compression as Codec, ConvertedType, Repetition, Type as Physical};
+use parquet::basic::{Compression as Codec, ConvertedType, Encoding, Repetition, Type as Physical};
 use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
-use parquet::file::properties::{WriterProperties, WriterVersion};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
 use proptest::prelude::*;
@@ -442,6 +442,119 @@ fn parquet_without_a_column_of_texts_names_those_there_are() {
     says(&failure("t.parquet", b"a text like any other", "text"), &["damaged or no Parquet"]);
     says(&failure("t.parquet", b"", "text"), &["damaged or no Parquet"]);
     says(&failure("t.parquet.gz", &gzip(&good), "text"), &["not compressed as a whole"]);
+}
+
+/// A file of one column, row group and page, and the place of a page's header.
+fn one_page(texts: &[Vec<u8>], codec: Codec, encoding: Encoding) -> (Vec<u8>, usize) {
+    let text = Type::primitive_type_builder("text", Physical::BYTE_ARRAY)
+        .with_repetition(Repetition::REQUIRED)
+        .build();
+    let fields = vec![Arc::new(text.unwrap())];
+    let schema = Type::group_type_builder("schema").with_fields(fields).build().unwrap();
+    let dictionary = encoding == Encoding::RLE_DICTIONARY;
+    let mut properties = WriterProperties::builder()
+        .set_compression(codec)
+        .set_dictionary_enabled(dictionary)
+        .set_statistics_enabled(EnabledStatistics::None);
+    if !dictionary {
+        properties = properties.set_encoding(encoding);
+    }
+    let mut bytes = Vec::new();
+    let properties = Arc::new(properties.build());
+    let mut writer = SerializedFileWriter::new(&mut bytes, Arc::new(schema), properties).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let values: Vec<ByteArray> = texts.iter().map(|text| text.clone().into()).collect();
+    column.typed::<ByteArrayType>().write_batch(&values, None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    let metadata = writer.close().unwrap();
+    let start = metadata.row_group(0).column(0).byte_range().0;
+    (bytes, start.try_into().unwrap())
+}
+
+/// Writes another number over one at a place, in as many bytes, and gives the place behind it.
+fn forge(bytes: &mut [u8], place: usize, mut number: u64) -> usize {
+    let size = bytes[place..].iter().position(|byte| byte & 0x80 == 0).unwrap() + 1;
+    for byte in &mut bytes[place..place + size] {
+        *byte = *byte & 0x80 | (number & 0x7f) as u8;
+        number >>= 7;
+    }
+    assert_eq!(number, 0, "another number of bytes");
+    place + size
+}
+
+/// The place behind a number.
+fn behind(bytes: &[u8], place: usize) -> usize {
+    place + bytes[place..].iter().position(|byte| byte & 0x80 == 0).unwrap() + 1
+}
+
+#[test]
+fn a_page_of_parquet_gets_no_more_memory_than_it_can_fill() {
+    let text = vec![vec![b'a'; 1 << 20]];
+    for (codec, reason) in [
+        (Codec::SNAPPY, "more than SNAPPY can pack"),
+        (Codec::LZ4, "more than LZ4 can pack"),
+        (Codec::LZ4_RAW, "more than LZ4_RAW can pack"),
+        (Codec::GZIP(Default::default()), "more than GZIP"),
+        (Codec::ZSTD(Default::default()), "more than ZSTD"),
+        (Codec::BROTLI(Default::default()), "all pages of the column claim 10"),
+    ] {
+        let (mut bytes, page) = one_page(&text, codec, Encoding::PLAIN);
+        let folder = tempfile::tempdir().unwrap();
+        let inputs = [file(folder.path(), "t.parquet", &bytes)];
+        assert_eq!(documents(&inputs, "text", 1 << 20).unwrap(), text, "{codec}");
+        // The second field, doubled as numbers with a sign are.
+        assert_eq!(bytes[page + 2], 0x15);
+        forge(&mut bytes, page + 3, 240 << 20);
+        says(&failure("t.parquet", &bytes, "text"), &["claims 125829120 ", reason]);
+    }
+}
+
+#[test]
+fn a_page_of_parquet_gets_no_more_lengths_than_it_has_rows() {
+    let texts: Vec<Vec<u8>> = (0..200).map(|i| format!("text {i}").into_bytes()).collect();
+    for (encoding, streams) in
+        [(Encoding::DELTA_LENGTH_BYTE_ARRAY, 1), (Encoding::DELTA_BYTE_ARRAY, 2)]
+    {
+        let (good, page) = one_page(&texts, Codec::UNCOMPRESSED, encoding);
+        // Lengths begin with the size of a block, 128, of 4 parts, and how many they are, 200.
+        let head = [0x80, 1, 4, 0xc8, 1];
+        let places: Vec<usize> =
+            (page..good.len() - 5).filter(|&place| good[place..place + 5] == head).collect();
+        assert_eq!(places.len(), streams, "{encoding}");
+        for place in places {
+            let mut bytes = good.clone();
+            forge(&mut bytes, place + 3, 16_000);
+            let parts = ["lengths of 16000 texts", "at most 200"];
+            says(&failure("t.parquet", &bytes, "text"), &parts);
+            // A block of that size is enough for as many.
+            bytes[place..place + 9].copy_from_slice(&[0x80, 0x80, 0x80, 0x80, 8, 1, 0xff, 0x7f, 0]);
+            says(&failure("t.parquet", &bytes, "text"), &["lengths of 16383 texts"]);
+            bytes[place..place + 5].copy_from_slice(&[0x80, 1, 5, 0xc8, 1]);
+            says(&failure("t.parquet", &bytes, "text"), &["blocks of 128 in 5 parts"]);
+        }
+    }
+}
+
+#[test]
+fn a_page_of_parquet_claims_no_more_values_than_it_has_room_for() {
+    let texts: Vec<Vec<u8>> = (0..200).map(|i| format!("text {i}").into_bytes()).collect();
+    let (mut bytes, page) = one_page(&texts, Codec::UNCOMPRESSED, Encoding::RLE_DICTIONARY);
+    let mut place = behind(&bytes, behind(&bytes, page + 3) + 1);
+    // The seventh field is the dictionary's header, whose first is the number of values.
+    assert_eq!(bytes[place..place + 2], [0x4c, 0x15]);
+    forge(&mut bytes, place + 2, 2 * 8000);
+    says(&failure("t.parquet", &bytes, "text"), &["dictionary claims 8000 values"]);
+
+    let (mut bytes, page) = one_page(&texts, Codec::UNCOMPRESSED, Encoding::PLAIN);
+    place = behind(&bytes, behind(&bytes, page + 3) + 1);
+    assert_eq!(bytes[place..place + 2], [0x2c, 0x15]);
+    forge(&mut bytes, place + 2, 2 * 8000);
+    says(&failure("t.parquet", &bytes, "text"), &["page claims 8000 rows", "has 200 left"]);
+    place = behind(&bytes, page + 3);
+    forge(&mut bytes, place + 1, 2 * 8000);
+    says(&failure("t.parquet", &bytes, "text"), &["page claims 8000 bytes", "but the file has"]);
 }
 
 #[test]
