@@ -23,7 +23,8 @@ pub struct Scratch {
     /// For each id, the rank of the merge with its right neighbour.
     ranks: Vec<u32>,
     links: Vec<Link>,
-    queue: BinaryHeap<Reverse<(u32, u32)>>,
+    /// Ranks and, in the lower half, places: one number is compared at once.
+    queue: BinaryHeap<Reverse<u64>>,
 }
 
 /// Neighbours that are still there.
@@ -67,12 +68,15 @@ impl MergeTable {
             right: if at == last { NOWHERE } else { at + 1 },
         }));
         ranks.push(NONE);
+        let queued = |rank: u32, at: u32| Reverse(u64::from(rank) << 32 | u64::from(at));
         queue.clear();
-        queue.extend(
-            (0..last).map(|at| Reverse((ranks[at as usize], at))).filter(|r| r.0.0 != NONE),
-        );
+        queue.extend((0..last).filter_map(|at| {
+            let rank = ranks[at as usize];
+            (rank != NONE).then(|| queued(rank, at))
+        }));
         let mut until_check = STRIDE;
-        while let Some(Reverse((rank, at))) = queue.pop() {
+        while let Some(Reverse(next)) = queue.pop() {
+            let (rank, at) = ((next >> 32) as u32, next as u32);
             until_check -= 1;
             if until_check == 0 {
                 until_check = STRIDE;
@@ -101,7 +105,7 @@ impl MergeTable {
                     _ => self.rank(ids[place], ids[right as usize]),
                 };
                 if ranks[place] != NONE {
-                    queue.push(Reverse((ranks[place], at)));
+                    queue.push(queued(ranks[place], at));
                 }
             };
             renew(at, right);
