@@ -261,3 +261,63 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::count::Counts;
+    use crate::train::{TieBreak, TrainOptions, train};
+    use crate::vocab::Vocabulary;
+    use proptest::prelude::*;
+
+    fn vocabulary(words: &[String]) -> Vocabulary {
+        let mut counts = Counts::new();
+        words.iter().for_each(|word| counts.add(word.as_bytes(), 1));
+        let (tie_break, special_tokens) = (TieBreak::Bytes, Vec::new());
+        let options = TrainOptions { vocab_size: 300, special_tokens, tie_break, min_frequency: 1 };
+        train(&counts, &options, &Monitor::new()).unwrap()
+    }
+
+    /// Looks through all merges for the first that a pair has, again and again.
+    fn slow(vocabulary: &Vocabulary, pretoken: &[u8]) -> Vec<u16> {
+        let merges: Vec<_> = vocabulary.merge_ids().collect();
+        let mut ids: Vec<_> = pretoken.iter().map(|&byte| vocabulary.byte_id(byte)).collect();
+        while let Some(&(left, right, product)) = merges
+            .iter()
+            .find(|merge| ids.windows(2).any(|pair| (pair[0], pair[1]) == (merge.0, merge.1)))
+        {
+            let at = ids.windows(2).position(|pair| (pair[0], pair[1]) == (left, right)).unwrap();
+            ids.splice(at..at + 2, [product]);
+        }
+        ids.into_iter().map(|id| id as u16).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+        /// So small a cache that pretokens of one batch push each other out; pretokens of all lengths,
+        /// many of them the same.
+        #[test]
+        fn a_full_cache_changes_nothing(
+            words in prop::collection::vec("[ab]{1,9}|[a-d]{1,40}|a{20,70}", 1..40),
+            order in prop::collection::vec(any::<prop::sample::Index>(), 0..400),
+        ) {
+            let vocabulary = vocabulary(&words);
+            let (table, gpt2) = (MergeTable::new(&vocabulary), Pretokenizer::new("gpt2").unwrap());
+            let mut worker = Worker::<u16, 4>::new();
+            for _ in 0..2 {
+                let text: String = order.iter().map(|word| format!("{},", word.get(&words))).collect();
+                let mut expected = Vec::new();
+                for word in &order {
+                    expected.extend(slow(&vocabulary, word.get(&words).as_bytes()));
+                    expected.extend(slow(&vocabulary, b","));
+                }
+                let mut room = vec![0; text.len() + Output::<u16>::SLACK];
+                let mut output = Output::new(&mut room);
+                worker.encode(&table, &gpt2, text.as_bytes(), &Monitor::new(), &mut output).unwrap();
+                let len = output.len();
+                prop_assert_eq!(&room[..len], &expected);
+            }
+        }
+    }
+}
