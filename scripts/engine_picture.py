@@ -223,13 +223,13 @@ def encode(drawing: Drawing, y: float) -> None:
     drawing.text(600, y + 52, "hit", "note")
     drawing.box(696, y + 42, 236, 36)
     drawing.text(710, y + 65, "ids → file, in order", "mono")
-    drawing.lines(696, y + 96, ["all seven are copied,", "the length says how many count"])
+    drawing.lines(696, y + 96, ["all are copied at once,", "the length says how many count"])
     drawing.arrow((318, y + 120), (318, y + 140))
     drawing.text(328, y + 135, "miss", "note")
     drawing.box(242, y + 144, 304, 32, kind="soft")
     drawing.text(252, y + 165, "merge table: (left, right) → rank", "mono")
     drawing.arrow((552, y + 160), (666, y + 160), (666, y + 66), (690, y + 66))
-    drawing.lines(28, y + 156, ["smallest rank first,", "leftmost place first"])
+    drawing.lines(28, y + 150, ["smallest rank first,", "leftmost place first;", "twelve pretokens in turns"])
 
 
 def draw() -> str:
