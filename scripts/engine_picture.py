@@ -229,7 +229,9 @@ def encode(drawing: Drawing, y: float) -> None:
     drawing.box(242, y + 144, 304, 32, kind="soft")
     drawing.text(252, y + 165, "merge table: (left, right) → rank", "mono")
     drawing.arrow((552, y + 160), (666, y + 160), (666, y + 66), (690, y + 66))
-    drawing.lines(28, y + 150, ["smallest rank first,", "leftmost place first;", "twelve pretokens in turns"])
+    drawing.lines(
+        28, y + 150, ["smallest rank first,", "leftmost place first;", "twelve pretokens in turns"]
+    )
 
 
 def draw() -> str:
