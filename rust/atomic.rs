@@ -64,6 +64,17 @@ impl PartFile {
         Ok(())
     }
 
+    /// Removes what has the file's name so far.
+    ///
+    /// # Errors
+    /// The operating system refuses; the message names the path.
+    pub fn remove_old(&self) -> Result<()> {
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.explain(&error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether a file of this name is a temporary one, which a killed process may have left.
     #[must_use]
     pub fn is_name_of_one(name: &str) -> bool {

@@ -119,7 +119,11 @@ class Check:
                 if counts.items() != expected:
                     self.report.differs(counted, how)
                 self.core.encode_files(
-                    [str(self.corpus.path)], str(output), "uint32", threads, piece_size
+                    [str(self.corpus.path)],
+                    str(output),
+                    dtype="uint32",
+                    num_threads=threads,
+                    piece_size=piece_size,
                 )
                 with output.open("rb") as file:
                     if hashlib.file_digest(file, "sha256").digest() != ids.digest():

@@ -93,7 +93,7 @@ impl IndexedFile {
         self.ids.finish(&header)?;
         self.index.finish(&npy_header(PLACE, self.documents + 1))?;
         // Whatever happens between, no index stands beside ids that it is not of.
-        self.index.remove_old()?;
+        self.index.part.remove_old()?;
         self.ids.part.commit()?;
         self.index.part.commit()?;
         Ok(sum.finalize())
@@ -104,7 +104,6 @@ impl IndexedFile {
 #[derive(Debug)]
 struct Growing {
     part: PartFile,
-    path: PathBuf,
     buffer: Vec<u8>,
     /// Bytes before those in the buffer.
     written: u64,
@@ -112,8 +111,7 @@ struct Growing {
 
 impl Growing {
     fn create(path: &Path) -> Result<Self> {
-        let (part, path) = (PartFile::create(path)?, path.to_path_buf());
-        Ok(Self { part, path, buffer: Vec::new(), written: 0 })
+        Ok(Self { part: PartFile::create(path)?, buffer: Vec::new(), written: 0 })
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
@@ -146,15 +144,5 @@ impl Growing {
     fn finish(&mut self, header: &[u8]) -> Result<()> {
         self.flush()?;
         write_all_at(self.part.file(), 0, header).map_err(|error| self.part.explain(&error))
-    }
-
-    /// Removes what has the file's name so far.
-    fn remove_old(&self) -> Result<()> {
-        match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(self.part.explain(&error))
-            }
-            _ => Ok(()),
-        }
     }
 }

@@ -41,6 +41,8 @@ use worker::{Output, Worker};
 
 /// A type of which token files and arrays are made.
 pub trait TokenId: NoUninit + Zeroable + Eq + Send + Pooled {
+    /// What it is called.
+    const DTYPE: Dtype;
     /// How many ids it can tell apart.
     const LIMIT: u64;
     /// The id in this type. The caller has made sure that it fits.
@@ -50,8 +52,9 @@ pub trait TokenId: NoUninit + Zeroable + Eq + Send + Pooled {
 }
 
 macro_rules! token_id {
-    ($type:ty) => {
+    ($type:ty, $dtype:expr) => {
         impl TokenId for $type {
+            const DTYPE: Dtype = $dtype;
             const LIMIT: u64 = <$type>::MAX as u64 + 1;
             #[inline]
             fn from_id(id: u32) -> Self {
@@ -64,8 +67,8 @@ macro_rules! token_id {
         }
     };
 }
-token_id!(u16);
-token_id!(u32);
+token_id!(u16, Dtype::U16);
+token_id!(u32, Dtype::U32);
 
 /// A vocabulary and a pattern, ready to encode and decode from many threads at once.
 #[derive(Debug)]

@@ -85,7 +85,7 @@ impl Encoder {
         let width = size_of::<T>();
         let job = Job {
             tokenizer: shards.tokenizer.clone(),
-            dtype: if width == 2 { "uint16" } else { "uint32" },
+            dtype: T::DTYPE.name(),
             options: describe_options(shards, options, self.document_end(options)),
             inputs: inputs.iter().map(|path| manifest::describe_input(path)).collect(),
         };
@@ -99,8 +99,7 @@ impl Encoder {
         let (tokens, documents) = manifest::totals(&files.shards);
         let shards = files.shards.len() as u64;
         files.complete(bytes)?;
-        let dtype = if width == 2 { Dtype::U16 } else { Dtype::U32 };
-        Ok(ShardStats { tokens, bytes, dtype, documents, shards, kept })
+        Ok(ShardStats { tokens, bytes, dtype: T::DTYPE, documents, shards, kept })
     }
 }
 

@@ -31,6 +31,18 @@ pub enum Dtype {
     U32,
 }
 
+impl Dtype {
+    /// Its name, as numpy has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::U16 => "uint16",
+            Self::U32 => "uint32",
+        }
+    }
+}
+
 /// How inputs are encoded; threads and pieces do not change the ids.
 #[derive(Clone, Debug)]
 pub struct EncodeOptions {
@@ -151,7 +163,7 @@ impl Encoder {
     ) -> Result<EncodeStats> {
         let threads = threads::resolve(options.num_threads)?;
         let work = self.work(inputs, options, options.documents, monitor)?;
-        let dtype = if size_of::<T>() == 2 { Dtype::U16 } else { Dtype::U32 };
+        let dtype = T::DTYPE;
         if options.documents {
             let file = OneFile { path: output, width: size_of::<T>(), totals: (0, 0) };
             let writer = DocumentWriter::new(file, u64::MAX, Point::default());

@@ -188,7 +188,6 @@ fn fill<R: Rules>(
         };
         let beyond = [0; Categories::COUNT];
         let mut block = Block { rest, table, ascii, beyond, inner: 0, spilled: 0, spill: 0 };
-        // Twice the same, for the usual case is simpler when it is known.
         if ascii.high != 0 {
             walk.decode(&mut block);
         }

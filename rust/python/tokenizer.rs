@@ -273,35 +273,20 @@ impl Tokenizer {
         })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "Python names them")]
-    #[pyo3(signature = (
-        inputs,
-        output,
-        dtype = "auto",
-        num_threads = None,
-        piece_size = None,
-        progress = None,
-        **options,
-    ))]
+    #[pyo3(signature = (inputs, output, *, progress = None, **options))]
     fn encode_files(
         &self,
         py: Python<'_>,
         inputs: Vec<PathBuf>,
         output: PathBuf,
-        dtype: &str,
-        num_threads: Option<usize>,
-        piece_size: Option<usize>,
         progress: Option<Bound<'_, PyAny>>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<(u64, u64, &'static str, Option<u64>)> {
-        let mut options = encode_options(options)?;
-        options.dtype = dtype_named(dtype)?;
-        options.num_threads = num_threads;
-        options.piece_size = piece_size.unwrap_or(options.piece_size);
+        let options = encode_options(options)?;
         let stats = watch(py, progress.as_ref(), |monitor| {
             self.encoder.encode_files(&inputs, &output, &options, monitor)
         })?;
-        Ok((stats.tokens, stats.bytes, dtype_name(stats.dtype), stats.documents))
+        Ok((stats.tokens, stats.bytes, stats.dtype.name(), stats.documents))
     }
 
     #[expect(clippy::too_many_arguments, reason = "Python names them")]
@@ -324,7 +309,7 @@ impl Tokenizer {
         let stats = watch(py, progress.as_ref(), |monitor| {
             self.encoder.encode_shards(&inputs, &folder, &shards, &options, monitor)
         })?;
-        let dtype = dtype_name(stats.dtype);
+        let dtype = stats.dtype.name();
         Ok((stats.tokens, stats.bytes, dtype, stats.documents, stats.shards, stats.kept))
     }
 
@@ -376,16 +361,10 @@ fn token(value: &Bound<'_, PyAny>) -> PyResult<Option<Vec<u8>>> {
 }
 
 fn dtype_named(name: &str) -> PyResult<Dtype> {
-    match name {
-        "auto" => Ok(Dtype::Auto),
-        "uint16" => Ok(Dtype::U16),
-        "uint32" => Ok(Dtype::U32),
-        other => Err(PyValueError::new_err(format!(
-            "dtype is {other:?}; it must be \"auto\", \"uint16\" or \"uint32\""
-        ))),
-    }
-}
-
-fn dtype_name(dtype: Dtype) -> &'static str {
-    if dtype == Dtype::U16 { "uint16" } else { "uint32" }
+    let mut all = [Dtype::Auto, Dtype::U16, Dtype::U32].into_iter();
+    all.find(|dtype| dtype.name() == name).ok_or_else(|| {
+        PyValueError::new_err(format!(
+            "dtype is {name:?}; it must be \"auto\", \"uint16\" or \"uint32\""
+        ))
+    })
 }

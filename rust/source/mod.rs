@@ -2,8 +2,8 @@
 //!
 //! What an input is, its name says, unless a [`Format`] is given: `.gz` and `.zst` are unpacked; in
 //! `.jsonl` (packed or not) and `.parquet` every record is a document of its own; anything else is one
-//! text. `-` is standard input, which is plain text. All are read front to back, a little at a time: memory follows the longest
-//! record of JSON lines and the largest page of Parquet, and nothing else.
+//! text. `-` is standard input, which is plain text. All are read front to back, a little at a time:
+//! memory follows the longest record of JSON lines and the largest page of Parquet, and nothing else.
 
 mod bytes;
 mod format;

@@ -21,6 +21,7 @@ from byteloom.cli.common import (
     peak_megabytes,
     say,
 )
+from byteloom.data.shards import finished_shards
 from byteloom.tokenizer import EncodeStats, ShardStats, Tokenizer
 
 DESCRIPTION = """\
@@ -173,15 +174,6 @@ def encode(args: argparse.Namespace) -> EncodeStats:
     return tokenizer.encode_shards(
         args.inputs, args.output, args.shard_tokens, overwrite=args.overwrite, **options
     )
-
-
-def finished_shards(folder: Path) -> int:
-    """How many shards an interrupted command has left in a folder."""
-    try:
-        return len(json.loads((folder / "progress.json").read_bytes())["shards"])
-    except (OSError, ValueError, KeyError, TypeError):
-        # None, or damaged, of which the encoder has more to say.
-        return 0
 
 
 if __name__ == "__main__":

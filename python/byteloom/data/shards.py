@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MANIFEST = "manifest.json"
+_PROGRESS = "progress.json"
 _VERSION = 1
 #: Shards that are mapped at a time; each takes a file descriptor or two.
 _OPEN = 64
@@ -18,7 +19,16 @@ _OPEN = 64
 
 def is_folder_of_shards(path: Path) -> bool:
     """Whether there is a folder that says, or is about to say, that it holds shards."""
-    return path.is_dir() and any((path / name).exists() for name in (_MANIFEST, "progress.json"))
+    return path.is_dir() and any((path / name).exists() for name in (_MANIFEST, _PROGRESS))
+
+
+def finished_shards(folder: Path) -> int:
+    """How many shards an interrupted command has left in a folder."""
+    try:
+        return len(json.loads((folder / _PROGRESS).read_bytes())["shards"])
+    except (OSError, ValueError, KeyError, TypeError):
+        # None, or damaged, of which the encoder has more to say.
+        return 0
 
 
 class Shards:
@@ -120,14 +130,23 @@ def open_array(path: Path, dtype: np.dtype[Any]) -> NDArray[Any]:
     Raises:
         ValueError: it is damaged, or holds something else.
     """
-    try:
-        # Without pickle nothing in the file can be executed.
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is damaged or no .npy file: {error}") from None
+    array = load(path)
     if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype != dtype:
         raise ValueError(f"{path} does not hold one row of {dtype}")
     return array
+
+
+def load(path: Path) -> object:
+    """Maps what a ``.npy`` file holds.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        # Without pickle nothing in the file can be executed.
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path} is damaged or no .npy file: {error}") from None
 
 
 def _read(folder: Path) -> dict[str, Any]:

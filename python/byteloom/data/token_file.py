@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from byteloom.data.shards import Shards, is_folder_of_shards
+from byteloom.data.shards import Shards, is_folder_of_shards, load
 
 TokenIds: TypeAlias = NDArray[np.uint16] | NDArray[np.uint32]
 
@@ -131,11 +131,7 @@ def _open_raw(path: Path, size: int) -> TokenIds:
 
 
 def _open_npy(path: Path) -> TokenIds:
-    try:
-        # Without pickle nothing in the file can be executed.
-        ids = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is damaged or no .npy file: {error}") from None
+    ids = load(path)
     if not isinstance(ids, np.ndarray) or ids.ndim != 1:
         shape = getattr(ids, "shape", type(ids).__name__)
         raise ValueError(f"{path} holds an array of shape {shape}, not one row of ids")

@@ -289,9 +289,9 @@ class Tokenizer:
             tokens, size, written, found = self._core.encode_files(
                 files,
                 os.fspath(output),
-                dtype,
-                num_threads,
                 progress=update,
+                dtype=dtype,
+                num_threads=num_threads,
                 column=column,
                 format=format,
                 separator=separator,

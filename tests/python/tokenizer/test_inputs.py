@@ -132,7 +132,11 @@ def check(path: Path, documents: Sequence[str | bytes], tmp_path: Path) -> None:
         size = path.stat().st_size
         assert max(progress.items()) == (size, size)
         tokenizer._core.encode_files(
-            [str(path)], str(tmp_path / "ids.npy"), "auto", num_threads, piece_size, separator=END
+            [str(path)],
+            str(tmp_path / "ids.npy"),
+            num_threads=num_threads,
+            piece_size=piece_size,
+            separator=END,
         )
         assert np.load(tmp_path / "ids.npy").tolist() == ids
 
