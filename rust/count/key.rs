@@ -1,92 +1,139 @@
 //! Up to 15 bytes and their length in two machine words: compared and hashed at once.
 
-use bytemuck::Zeroable;
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{_mm_aesenc_si128, _mm_cvtsi128_si64, _mm_set_epi64x};
+
+use bytemuck::{Pod, Zeroable};
+use wide::u8x16;
 
 /// The longest pretoken that fits.
 pub const MAX_LEN: usize = 15;
 
 /// A packed pretoken: its bytes, zeros, and the length in the last byte. All zeros is no pretoken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Zeroable)]
-pub struct Key {
-    low: u64,
-    high: u64,
-}
+/// Worked with in one register; in memory it is aligned as the counts beside it.
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(transparent)]
+pub struct Key([u64; 2]);
 
-/// By length: the bits of that many first bytes.
-const KEPT: [u128; MAX_LEN + 1] = {
-    let mut kept = [0; MAX_LEN + 1];
+/// By length: ones for that many first bytes, and zeros.
+const KEPT: [u8x16; MAX_LEN + 1] = {
+    let mut kept = [u8x16::new([0; 16]); MAX_LEN + 1];
     let mut length = 1;
     while length <= MAX_LEN {
-        kept[length] = u128::MAX >> (128 - 8 * length);
+        kept[length] = u8x16::new((u128::MAX >> (128 - 8 * length)).to_le_bytes());
         length += 1;
     }
     kept
 };
 
+/// By length: that, as the last byte.
+const LENGTHS: [u8x16; MAX_LEN + 1] = {
+    let mut lengths = [u8x16::new([0; 16]); MAX_LEN + 1];
+    let mut length = 0;
+    while length <= MAX_LEN {
+        lengths[length] = u8x16::new(((length as u128) << 120).to_le_bytes());
+        length += 1;
+    }
+    lengths
+};
+
+impl PartialEq for Key {
+    /// Compares all bytes at once.
+    #[inline(always)]
+    fn eq(&self, other: &Self) -> bool {
+        self.is(*other) == 1
+    }
+}
+
+impl Eq for Key {}
+
 impl Key {
+    /// The key of no pretoken, and not that of a free place either.
+    pub const NONE: Self = Self([u64::MAX; 2]);
+
     /// Packs a pretoken of 1 to 15 bytes; `None` for any other.
     #[inline]
     pub fn pack(pretoken: &[u8]) -> Option<Self> {
-        Self::read(pretoken, 0, pretoken.len())
+        let fits = (1..=MAX_LEN).contains(&pretoken.len());
+        fits.then(|| Self::read(pretoken, 0, pretoken.len()))
     }
 
-    /// Packs `text[start..end]`. Sixteen bytes are loaded, if there are so many, and those behind the
-    /// pretoken are cut off: no branch depends on its length, which nobody could predict.
-    #[inline]
-    pub fn read(text: &[u8], start: usize, end: usize) -> Option<Self> {
-        let length = end - start;
-        if length.wrapping_sub(1) >= MAX_LEN {
-            return None;
-        }
-        let rest = &text[start..];
-        let bytes = match rest.first_chunk::<16>() {
-            Some(bytes) => u128::from_le_bytes(*bytes),
-            None => {
-                let mut bytes = [0; 16];
-                bytes[..rest.len()].copy_from_slice(rest);
-                u128::from_le_bytes(bytes)
-            }
-        };
-        let kept = bytes & KEPT[length];
-        Some(Self { low: kept as u64, high: (kept >> 64) as u64 | (length as u64) << 56 })
-    }
-
-    /// The key of no pretoken, and not that of a free place either.
-    pub const NONE: Self = Self { low: 0, high: u64::MAX };
-
-    /// Whether it is the same, without a branch between its words.
+    /// Packs `text[start..end]`; [`Key::NONE`] stands for what is too long. Sixteen bytes are loaded, if
+    /// there are so many, and those behind the pretoken are cut off: no branch depends on its length,
+    /// which nobody could predict.
     #[inline(always)]
-    pub fn equals(self, other: Self) -> bool {
-        (self.low ^ other.low) | (self.high ^ other.high) == 0
+    pub fn read(text: &[u8], start: usize, end: usize) -> Self {
+        let length = end - start;
+        if length > MAX_LEN {
+            return Self::NONE;
+        }
+        let bytes = match text[start..].first_chunk() {
+            Some(bytes) => u8x16::new(*bytes),
+            None => last_bytes(&text[start..]),
+        };
+        bytemuck::must_cast(bytes & KEPT[length] | LENGTHS[length])
+    }
+
+    #[inline(always)]
+    fn register(self) -> u8x16 {
+        bytemuck::must_cast(self)
+    }
+
+    /// 1 if it is the same as another, 0 if not: a number to reckon with, of which no branch is made.
+    #[inline(always)]
+    pub fn is(self, other: Self) -> usize {
+        (self.register().simd_eq(other.register()).to_bitmask() as usize + 1) >> 16
     }
 
     /// Another key for each key, which no pretoken has.
     pub fn marked(self) -> Self {
-        Self { low: self.low, high: self.high | 1 << 63 }
+        let [low, high] = self.0;
+        Self([low, high | u64::from_ne_bytes([0, 0, 0, 0, 0, 0, 0, 1 << 7])])
     }
 
     /// The bytes that were packed.
     #[inline]
     pub fn unpack(self) -> Unpacked {
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&self.low.to_le_bytes());
-        bytes[8..].copy_from_slice(&self.high.to_le_bytes());
-        Unpacked(bytes)
+        Unpacked(bytemuck::must_cast(self))
     }
 
     /// A number that stands to others as the bytes do: compared from the first on, and what has less of
     /// them, but zeros, before what has more.
     pub fn in_order(self) -> u128 {
-        u128::from(self.low.swap_bytes()) << 64 | u128::from(self.high.swap_bytes())
+        u128::from_be_bytes(bytemuck::must_cast(self))
     }
 
     /// A hash whose low bits are as good as its high ones: a 128-bit product, folded.
     #[inline]
     pub fn hash(self) -> u64 {
-        let product = u128::from(self.low ^ 0x9e37_79b9_7f4a_7c15)
-            * u128::from(self.high ^ 0xd6e8_feb8_6659_fd93);
+        let [low, high] = self.0;
+        let product = u128::from(low ^ FIRST) * u128::from(high ^ SECOND);
         (product >> 64) as u64 ^ product as u64
     }
+
+    /// Another hash, which takes newer processors less time: two rounds of AES mix all bytes.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "aes")]
+    pub fn hash_aes(self) -> u64 {
+        let rounds = _mm_set_epi64x(SECOND.cast_signed(), FIRST.cast_signed());
+        let key = bytemuck::must_cast(self);
+        let hash = _mm_aesenc_si128(_mm_aesenc_si128(key, rounds), rounds);
+        _mm_cvtsi128_si64(hash).cast_unsigned()
+    }
+}
+
+/// Numbers without a pattern.
+const FIRST: u64 = 0x9e37_79b9_7f4a_7c15;
+const SECOND: u64 = 0xd6e8_feb8_6659_fd93;
+
+/// Less than sixteen bytes, and zeros behind them.
+#[cold]
+#[inline(never)]
+fn last_bytes(rest: &[u8]) -> u8x16 {
+    let mut bytes = [0; 16];
+    bytes[..rest.len()].copy_from_slice(rest);
+    u8x16::new(bytes)
 }
 
 /// A pretoken of up to 15 bytes, by value.

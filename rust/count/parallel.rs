@@ -188,7 +188,7 @@ impl<'s> Counter<'s> {
     fn count_batch(&mut self, text: &[u8], first: usize, ends: &[usize]) {
         let mut start = first;
         for (&end, key) in ends.iter().zip(&mut *self.keys) {
-            *key = Key::read(text, start, end).unwrap_or(Key::NONE);
+            *key = Key::read(text, start, end);
             prefetch(&*self.front, key.hash() as usize % FRONT);
             start = end;
         }

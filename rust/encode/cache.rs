@@ -1,9 +1,9 @@
 //! Pretoken -> its ids, for those that come again and again.
 //!
 //! The table has a fixed size, so that memory does not follow the text. A pretoken has a slot of its own,
-//! whose memory can be asked for ahead, and takes it over; whoever was there moves to another slot of the
-//! same group, nearby in memory. Merging a pretoken anew costs as much as dozens of look-ups, so even few
-//! that are forgotten too early would cost more than all that are remembered.
+//! whose memory can be asked for ahead, and takes it over when it is new; whoever was there moves to
+//! another slot of the same group, nearby in memory. Merging a pretoken anew costs as much as dozens of
+//! look-ups, so even few that are forgotten too early would cost more than all that are remembered.
 
 use bytemuck::Zeroable;
 
@@ -18,8 +18,12 @@ pub const INLINE: usize = 7;
 /// What is copied of a slot: its ids, and behind them how many of them there are.
 pub type Ids<T> = [T; INLINE + 1];
 
-/// Slots of a group: two cache lines with ids of two bytes, which processors like to load together.
-const GROUP: usize = 4;
+/// Slots of a group: so many that in a table a third full hardly any group is too small for those whose
+/// own slots it has.
+const GROUP: usize = 8;
+
+/// How many pretokens have to be found outside their own slots until one moves to its own.
+const PATIENCE: usize = 4;
 
 #[derive(Clone, Copy, Debug, Zeroable)]
 #[repr(C, align(32))]
@@ -45,11 +49,32 @@ pub struct Cache<T, const SLOTS: usize> {
     turn: usize,
 }
 
+/// The slots of a cache; where they are is known once for many pretokens.
+#[derive(Clone, Copy, Debug)]
+pub struct Slots<'c, T, const SLOTS: usize>(&'c [Slot<T>; SLOTS]);
+
+impl<'c, T: TokenId, const SLOTS: usize> Slots<'c, T, SLOTS> {
+    /// Which slot is that of the pretokens with a hash; asks for the memory there.
+    #[inline(always)]
+    pub fn prefetch(self, hash: u64) -> usize {
+        let own = hash as usize % SLOTS;
+        prefetch(self.0, own);
+        own
+    }
+
+    /// 1 if a pretoken is in its own slot and 0 if not, and what is there.
+    #[inline(always)]
+    pub fn look(self, own: usize, key: Key) -> (usize, &'c Ids<T>, usize) {
+        let slot = &self.0[own % SLOTS];
+        (slot.key.is(key), &slot.ids, slot.len())
+    }
+}
+
 /// What is known of a pretoken.
 #[derive(Debug)]
-pub enum Known<'c, T> {
-    /// The ids, and how many they are.
-    Ids(&'c Ids<T>, usize),
+pub enum Known {
+    /// The slot that has its ids.
+    At(usize),
     /// They are more than a slot holds.
     Many,
 }
@@ -61,19 +86,10 @@ impl<T: TokenId, const SLOTS: usize> Cache<T, SLOTS> {
         Self { slots: bytemuck::zeroed_box(), turn: 0 }
     }
 
-    /// Which slot is a pretoken's own; asks for the memory there.
+    /// The slots, to look at.
     #[inline(always)]
-    pub fn prefetch(&self, key: Key) -> usize {
-        let own = key.hash() as usize % SLOTS;
-        prefetch(&*self.slots, own);
-        own
-    }
-
-    /// Whether a pretoken is in its own slot, and what is there.
-    #[inline(always)]
-    pub fn look(&self, own: usize, key: Key) -> (bool, &Ids<T>, usize) {
-        let slot = &self.slots[own % SLOTS];
-        (slot.key.equals(key), &slot.ids, slot.len())
+    pub fn slots(&self) -> Slots<'_, T, SLOTS> {
+        Slots(&self.slots)
     }
 
     /// The other slots of a group.
@@ -81,19 +97,30 @@ impl<T: TokenId, const SLOTS: usize> Cache<T, SLOTS> {
         (1..GROUP).map(move |other| (own ^ other) % SLOTS)
     }
 
-    /// Looks in the whole group for a pretoken, and moves it to its own slot.
-    pub fn find(&mut self, own: usize, key: Key) -> Option<Known<'_, T>> {
+    /// Looks in the whole group for a pretoken. Now and then it then moves to its own slot, so that of
+    /// those that share one the more frequent is mostly there.
+    pub fn find(&mut self, own: usize, key: Key) -> Option<Known> {
         let own = own % SLOTS;
-        if self.slots[own].key != key {
-            let Some(other) = Self::others(own).find(|&other| self.slots[other].key == key) else {
-                let is_marked = |slot: usize| self.slots[slot].key == key.marked();
-                let is_known = is_marked(own) || Self::others(own).any(is_marked);
-                return is_known.then_some(Known::Many);
-            };
-            self.slots.swap(own, other);
+        if self.slots[own].key == key {
+            return Some(Known::At(own));
         }
-        let slot = &self.slots[own];
-        Some(Known::Ids(&slot.ids, slot.len()))
+        let Some(other) = Self::others(own).find(|&other| self.slots[other].key == key) else {
+            let is_marked = |slot: usize| self.slots[slot].key == key.marked();
+            let is_known = is_marked(own) || Self::others(own).any(is_marked);
+            return is_known.then_some(Known::Many);
+        };
+        self.turn += 1;
+        if !self.turn.is_multiple_of(PATIENCE) {
+            return Some(Known::At(other));
+        }
+        self.slots.swap(own, other);
+        Some(Known::At(own))
+    }
+
+    /// The ids in a slot.
+    pub fn ids(&self, slot: usize) -> &[T] {
+        let slot = &self.slots[slot];
+        &slot.ids[..slot.len()]
     }
 
     /// Keeps the ids of a pretoken, or that they are many: then nobody finds its key who does not ask for

@@ -4,6 +4,7 @@
 //! made by merging its bytes ([`merge`]). Files go straight to a token file ([`stream`]) or to
 //! a folder of shards ([`shards`]).
 
+mod batch;
 mod cache;
 mod decode;
 mod documents;

@@ -247,9 +247,10 @@ impl Encoder {
         piece: &Piece,
         block: &mut Block<T>,
     ) -> Result<()> {
-        // Room that was used before is not cleared again.
+        // Room that was used before is not cleared again; of new room, what ids never reach, which is
+        // most of it, takes no memory.
         if block.room.len() < room_for::<T>(piece.size()) {
-            block.room.resize(room_for::<T>(piece.size()), T::from_id(0));
+            block.room = vec![T::from_id(0); room_for::<T>(piece.size())];
         }
         block.len = 0;
         block.ends.clear();

@@ -3,6 +3,7 @@
 use bytemuck::Zeroable;
 
 use super::TokenId;
+use super::batch::Batch;
 use super::cache::{Cache, INLINE, Ids, Known};
 use super::lane;
 use super::long::{self, LongCache};
@@ -21,11 +22,8 @@ pub struct Worker<T, const SLOTS: usize> {
     cache: Cache<T, SLOTS>,
     long: LongCache,
     scratch: Scratch,
-    /// Of the pretokens of a batch: their keys, none for those that are too long, and their places in
-    /// the cache.
-    keys: Box<[Key; MAX_BATCH]>,
-    places: Box<[u32; MAX_BATCH]>,
-    /// Which of them are not in their places.
+    batch: Box<Batch>,
+    /// The pretokens of the batch that are not in their places.
     missing: Box<[Missing; MAX_BATCH]>,
     /// Which of those are new.
     new: Box<[usize; MAX_BATCH]>,
@@ -81,8 +79,7 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
             cache: Cache::new(),
             long: LongCache::default(),
             scratch: Scratch::default(),
-            keys: bytemuck::zeroed_box(),
-            places: bytemuck::zeroed_box(),
+            batch: bytemuck::zeroed_box(),
             missing: bytemuck::zeroed_box(),
             new: bytemuck::zeroed_box(),
             found: Vec::new(),
@@ -118,26 +115,16 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
         monitor: &Monitor,
         output: &mut Output<'_, T>,
     ) {
-        let Self { cache, keys, places, missing, .. } = self;
-        let mut start = first;
-        for ((&end, key), place) in ends.iter().zip(&mut **keys).zip(&mut **places) {
-            *key = Key::read(text, start, end).unwrap_or(Key::NONE);
-            *place = cache.prefetch(*key) as u32;
-            start = end;
+        let Self { cache, batch, missing, .. } = self;
+        let slots = cache.slots();
+        batch.ask(slots, text, first, ends);
+        let known = batch.write_known(slots, ends.len(), &mut output.ids[output.len..]);
+        let mut count = 0;
+        for ((at, position), missing) in batch.missing(ends.len()).zip(&mut **missing) {
+            *missing = Missing { at: at as u32, len: 0, place: output.len + position };
+            count += 1;
         }
-        let (room, mut len, mut count) = (&mut *output.ids, output.len, 0);
-        for (at, (&key, &place)) in keys.iter().zip(&**places).enumerate().take(ends.len()) {
-            // No branch, for nobody could predict it: whatever stands in the pretoken's place is copied,
-            // and overwritten if it is another's.
-            let (is_known, ids, known) = cache.look(place as usize, key);
-            missing[count % MAX_BATCH] = Missing { at: at as u32, len: 0, place: len };
-            if let Some(room) = room[len..].first_chunk_mut() {
-                *room = *ids;
-            }
-            count += usize::from(!is_known);
-            len += if is_known { known } else { 0 };
-        }
-        output.len = len;
+        output.len += known;
         if count > 0 {
             self.fill_in(table, text, first, ends, count, monitor, output);
         }
@@ -185,7 +172,8 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
         count: usize,
         monitor: &Monitor,
     ) {
-        let Self { cache, long, scratch, keys, places, new, .. } = self;
+        let Self { cache, long, scratch, batch, new, .. } = self;
+        let Batch { keys, places, .. } = &mut **batch;
         long.make_room();
         let mut jobs = 0;
         for &Missing { at, .. } in &self.missing[..count] {
@@ -197,7 +185,10 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
                 cache.find(places[at] as usize, key)
             };
             match known {
-                Some(Known::Ids(..)) => continue,
+                Some(Known::At(slot)) => {
+                    places[at] = slot as u32;
+                    continue;
+                }
                 Some(Known::Many) => {
                     let pretoken = pretoken(at);
                     if pretoken.len() > long::MAX_LEN {
@@ -240,7 +231,8 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
         count: usize,
         monitor: &Monitor,
     ) {
-        let Self { cache, long, scratch, keys, places, missing, found, .. } = self;
+        let Self { cache, long, scratch, batch, missing, found, .. } = self;
+        let Batch { keys, places, .. } = &**batch;
         found.clear();
         for missing in &mut missing[..count] {
             let at = missing.at as usize;
@@ -248,10 +240,9 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
             if key == Key::NONE && place != NOWHERE {
                 found.extend(long.ids(place as usize).iter().map(|&id| T::from_id(id)));
             } else if key != Key::NONE
-                && let Some(Known::Ids(ids, len)) = cache.find(place as usize, key)
+                && let Some(Known::At(slot)) = cache.find(place as usize, key)
             {
-                found.extend_from_slice(ids);
-                found.truncate(before + len);
+                found.extend_from_slice(cache.ids(slot));
             } else {
                 // Too long to be kept, or pushed out again by others of the batch.
                 let ids = table.merge(pretoken(at), scratch, monitor);
@@ -304,7 +295,7 @@ mod tests {
         ) {
             let vocabulary = vocabulary(&words);
             let (table, gpt2) = (MergeTable::new(&vocabulary), Pretokenizer::new("gpt2").unwrap());
-            let mut worker = Worker::<u16, 4>::new();
+            let mut worker = Worker::<u16, 8>::new();
             for _ in 0..2 {
                 let text: String = order.iter().map(|word| format!("{},", word.get(&words))).collect();
                 let mut expected = Vec::new();
