@@ -4,7 +4,9 @@
 //! made by merging its bytes ([`merge`]). Files go straight to a token file ([`stream`]) or to
 //! a folder of shards ([`shards`]).
 
+mod buckets;
 mod cache;
+mod chain;
 mod decode;
 mod documents;
 mod encoded;
@@ -13,12 +15,14 @@ mod lane;
 mod long;
 mod manifest;
 mod merge;
+mod merger;
 mod ordered;
 mod pool;
 mod shards;
 mod stream;
 mod table;
 mod token_file;
+mod watch;
 mod worker;
 
 use bytemuck::{NoUninit, Zeroable};
