@@ -5,7 +5,9 @@
 //! a folder of shards ([`shards`]).
 
 mod batch;
+mod buckets;
 mod cache;
+mod chain;
 mod decode;
 mod documents;
 mod encoded;
@@ -14,12 +16,14 @@ mod lane;
 mod long;
 mod manifest;
 mod merge;
+mod merger;
 mod ordered;
 mod pool;
 mod shards;
 mod stream;
 mod table;
 mod token_file;
+mod watch;
 mod worker;
 
 use bytemuck::{NoUninit, Zeroable};

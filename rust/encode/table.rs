@@ -24,6 +24,10 @@ pub struct MergeTable {
     /// Left id, right id and rank, in so many bits; all ones in a free slot.
     slots: Box<[u64]>,
     products: Products,
+    /// How many merges there are.
+    len: usize,
+    /// Ranks, in order, of merges whose product is part of a merge of a lower rank.
+    late: Box<[u32]>,
     bytes: [u32; 256],
     /// Left byte and right byte -> rank, for the pairs that every pretoken begins with.
     byte_ranks: Box<[u32; 1 << 16]>,
@@ -77,6 +81,8 @@ impl MergeTable {
         let mut table = Self {
             slots: slots.into(),
             products,
+            len: merges.len(),
+            late: late(&merges, vocabulary.len()),
             bytes: std::array::from_fn(|byte| vocabulary.byte_id(byte as u8)),
             byte_ranks: bytemuck::zeroed_box(),
         };
@@ -84,6 +90,19 @@ impl MergeTable {
             table.byte_ranks[pair] = table.rank(table.bytes[pair >> 8], table.bytes[pair & 0xff]);
         }
         table
+    }
+
+    /// How many merges there are: their ranks are below.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether a merge may be followed by one of a lower rank that its product is part of. That is so
+    /// only where several merges make the same token.
+    #[inline(always)]
+    pub fn is_late(&self, rank: u32) -> bool {
+        self.late.binary_search(&rank).is_ok()
     }
 
     /// The id of a byte.
@@ -138,6 +157,20 @@ impl MergeTable {
             slot = (slot + 1) & (self.slots.len() - 1);
         }
     }
+}
+
+/// The ranks of merges (left, right, product) whose product is part of a merge before them.
+fn late(merges: &[(u32, u32, u32)], ids: usize) -> Box<[u32]> {
+    let mut is_part = vec![false; ids];
+    let mut late = Vec::new();
+    for (rank, &(left, right, product)) in (0..).zip(merges) {
+        if is_part[product as usize] {
+            late.push(rank);
+        }
+        is_part[left as usize] = true;
+        is_part[right as usize] = true;
+    }
+    late.into()
 }
 
 #[inline]
