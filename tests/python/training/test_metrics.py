@@ -4,6 +4,7 @@ import importlib.util
 import io
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,8 @@ def log_records(path: Path) -> Iterator[bytes]:
             place += -place % 32768
             continue
         size, kind = struct.unpack("<HB", data[place + 4 : place + 7])
+        if place + 7 + size > len(data):  # not written to its end yet
+            return
         parts.append(data[place + 7 : place + 7 + size])
         place += 7 + size
         if kind in (1, 4):
@@ -102,14 +105,26 @@ def log_records(path: Path) -> Iterator[bytes]:
             parts = []
 
 
-def offline_records(folder: Path) -> dict[str, Any]:
-    """What wandb wrote."""
+def finished_records(path: Path) -> list[Any]:
+    """The records of a run that was finished, which wandb's service may still be writing."""
     from wandb.proto import wandb_internal_pb2
 
+    until = time.monotonic() + 20
+    while True:
+        if path.exists() and path.stat().st_size > 7:
+            records = [wandb_internal_pb2.Record.FromString(data) for data in log_records(path)]
+            if records and records[-1].WhichOneof("record_type") == "exit":
+                return records
+        assert time.monotonic() < until, f"{path} does not end with the run's exit"
+        time.sleep(0.05)
+
+
+def offline_records(folder: Path) -> dict[str, Any]:
+    """What wandb wrote."""
     found: dict[str, Any] = {"history": [], "runs": [], "config": {}}
-    for path in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
-        for data in log_records(path):
-            record = wandb_internal_pb2.Record.FromString(data)
+    run_id = (folder / "wandb" / "id.txt").read_text()
+    for run in sorted(folder.glob("wandb/offline-run-*")):
+        for record in finished_records(run / f"run-{run_id}.wandb"):
             kind = record.WhichOneof("record_type")
             if kind == "history":
                 items = record.history.item
