@@ -217,7 +217,7 @@ def encode(drawing: Drawing, y: float) -> None:
     drawing.lines(
         242,
         y + 96,
-        ["four slots a group: who loses its own", "moves to another, and may come back"],
+        ["eight slots a group: who loses its own", "moves to another, and may come back"],
     )
     drawing.arrow((552, y + 60), (690, y + 60))
     drawing.text(600, y + 52, "hit", "note")

@@ -20,6 +20,8 @@ mod merger;
 mod ordered;
 mod pool;
 mod shards;
+#[cfg(test)]
+mod slow;
 mod stream;
 mod table;
 mod token_file;
