@@ -24,6 +24,8 @@ from byteloom.nn import (
     TransformerBlock,
 )
 from byteloom.nn.checks import require_positive
+from byteloom.nn.loss import Sums, linear_cross_entropy
+from byteloom.nn.recompute import Recomputing
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,14 @@ class ModelConfig:
     """What mixes tokens."""
     ffn: FeedForwardConfig = field(default_factory=SwiGLUConfig)
     """What transforms each token."""
+    dropout: float = 0.0
+    """Part of the numbers that training sets to zero, in the embedding and in what blocks add."""
 
     def __post_init__(self) -> None:
         for key in ("vocab_size", "context_length", "d_model", "num_layers", "num_heads"):
             require_positive(key, getattr(self, key))
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
         # What the parts refuse is refused here, not later: made without memory, on no device.
         with torch.device("meta"):
             self.build_position()
@@ -63,7 +69,9 @@ class ModelConfig:
 
     def build_block(self) -> TransformerBlock:
         """Makes one of the blocks."""
-        return TransformerBlock(self.d_model, self.num_heads, self.attention, self.ffn, self.norm)
+        return TransformerBlock(
+            self.d_model, self.num_heads, self.attention, self.ffn, self.norm, self.dropout
+        )
 
     def build(self, seed: int | None = None) -> TransformerLM:
         """Makes the model, on the CPU, with fresh weights.
@@ -98,9 +106,12 @@ class TransformerLM(nn.Module):
         self.config = config
         self.token_embeddings = Embedding(config.vocab_size, config.d_model)
         self.position = config.build_position()
+        self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(config.build_block() for _ in range(config.num_layers))
         self.ln_final = config.norm.build(config.d_model)
         self.lm_head = Linear(config.d_model, config.vocab_size)
+        #: How much of the blocks is kept for the gradients.
+        self.recomputing = Recomputing()
 
     def forward(
         self,
@@ -118,14 +129,43 @@ class TransformerLM(nn.Module):
         Raises:
             ValueError: too many tokens; on a CPU also an id outside the vocabulary.
         """
+        logits: Tensor = self.lm_head(self.hidden(ids, positions, cache))
+        return logits
+
+    def hidden(
+        self,
+        ids: Int[Tensor, "batch seq"],
+        positions: Int[Tensor, "#batch seq"] | None = None,
+        cache: Cache | None = None,
+    ) -> Float[Tensor, "batch seq d_model"]:
+        """What the output map sees of each token; the arguments are those of :meth:`forward`."""
         self._check(ids, 0 if cache is None else cache.length)
         if positions is None and cache is not None:
             positions = cache.layers[0].next_positions(ids.shape[1], ids.device)
         x = self.position.embed(self.token_embeddings(ids), positions)
+        x = self.dropout(x)
         for i, layer in enumerate(self.layers):
-            x = layer(x, positions, self.position, None if cache is None else cache.layers[i])
-        logits: Tensor = self.lm_head(self.ln_final(x))
-        return logits
+            if cache is None:
+                x = self.recomputing(layer, x, positions, self.position)
+            else:
+                x = layer(x, positions, self.position, cache.layers[i])
+        x = self.ln_final(x)
+        return x  # noqa: RET504 (like the lines above)
+
+    def loss(
+        self,
+        ids: Int[Tensor, "batch seq"],
+        targets: Int[Tensor, "batch seq"],
+        z_loss: float = 0.0,
+    ) -> Sums:
+        """The loss on targets, without holding the logits of all tokens at once.
+
+        Args:
+            ids: tokens.
+            targets: those after each.
+            z_loss: see :func:`byteloom.nn.loss.linear_cross_entropy`.
+        """
+        return linear_cross_entropy(self.hidden(ids), self.lm_head.weight, targets, z_loss)
 
     def new_cache(self, max_length: int | None = None) -> Cache:
         """An empty cache for :meth:`forward`; by default with room for the whole context."""

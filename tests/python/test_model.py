@@ -244,7 +244,7 @@ def test_an_id_outside_the_vocabulary_is_refused(wrong: int) -> None:
 def test_ids_without_a_batch_are_refused() -> None:
     with pytest.raises(ValueError, match=re.escape("ids must be (batch, seq), not of shape (3,)")):
         # Without the shape checks of the tests, which would be first.
-        inspect.unwrap(TransformerLM.forward)(make_model(), torch.zeros(3, dtype=torch.long))
+        inspect.unwrap(TransformerLM.hidden)(make_model(), torch.zeros(3, dtype=torch.long))
 
 
 def test_every_id_of_the_vocabulary_is_taken() -> None:

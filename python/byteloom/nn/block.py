@@ -20,6 +20,7 @@ class TransformerBlock(nn.Module):
         attention: what mixes tokens; by default multi-head attention.
         ffn: what transforms each of them; by default SwiGLU.
         norm: what comes before either; by default RMSNorm.
+        dropout: part of what either adds that training sets to zero.
 
     Example:
         >>> import torch
@@ -34,6 +35,7 @@ class TransformerBlock(nn.Module):
         attention: AttentionConfig | None = None,
         ffn: FeedForwardConfig | None = None,
         norm: NormConfig | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         norm = norm or RMSNormConfig()
@@ -41,6 +43,7 @@ class TransformerBlock(nn.Module):
         self.attn = (attention or MultiHeadConfig()).build(d_model, num_heads)
         self.ln2 = norm.build(d_model)
         self.ffn = (ffn or SwiGLUConfig()).build(d_model)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(
         self,
@@ -50,6 +53,6 @@ class TransformerBlock(nn.Module):
         cache: LayerCache | None = None,
     ) -> Float[Tensor, "*batch seq d_model"]:
         """Passes the tokens on; the arguments are the attention's."""
-        x = x + self.attn(self.ln1(x), positions, position, cache)
-        x = x + self.ffn(self.ln2(x))
+        x = x + self.dropout(self.attn(self.ln1(x), positions, position, cache))
+        x = x + self.dropout(self.ffn(self.ln2(x)))
         return x  # noqa: RET504 (both lines alike)

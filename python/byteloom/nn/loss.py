@@ -1,0 +1,159 @@
+"""The loss of a linear head, computed in pieces: the logits of all tokens never exist at once.
+
+The logits are by far the largest tensor of a training step: 256 sequences of 256 tokens with a
+vocabulary of 32,000 make 8 GB of them in float32, and as much again for their gradient. But each
+token's loss needs only its own. So a piece of the tokens is taken at a time; its logits give the
+loss and, on the spot, the gradients, which are as small as the hidden states and the weight.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+#: The target of a token that nobody has to predict.
+IGNORED = -100
+
+#: Logits that exist at once, by default: enough to keep the device busy.
+_LOGITS = {"cuda": 1 << 28, "cpu": 1 << 24}
+
+
+class Sums(NamedTuple):
+    """What a batch's tokens add up to; all scalars, in float32 on the device."""
+
+    objective: Tensor
+    """What is minimised, summed over the tokens: nats, and the z-loss; it alone has gradients."""
+    nats: Tensor
+    """Cross-entropy, summed over the tokens."""
+    tokens: Tensor
+    """How many tokens had a target."""
+
+
+def linear_cross_entropy(
+    hidden: Float[Tensor, "*batch d_model"],
+    weight: Float[Tensor, "vocab d_model"],
+    targets: Int[Tensor, "*batch"],
+    z_loss: float = 0.0,
+    piece: int | None = None,
+    compiled: bool = False,
+) -> Sums:
+    """The cross-entropy of the logits ``hidden @ weight.T``, without ever holding them all.
+
+    Products are computed in autocast's type, where it is on, sums and exponentials in float32.
+
+    Args:
+        hidden: what the head sees of each token.
+        weight: of the head.
+        targets: indices below ``vocab``; ``IGNORED`` where nothing is to be predicted.
+        z_loss: weight of log(Z)^2, which keeps the logits' normaliser Z near 1 (Chowdhery et al.
+            2022, arXiv:2204.02311).
+        piece: tokens at a time; ``None`` as many as suit the device.
+        compiled: whether ``torch.compile`` makes one kernel of a piece's exponentials and sums.
+
+    Example:
+        >>> hidden, weight = torch.randn(2, 3, 8), torch.randn(10, 8)
+        >>> sums = linear_cross_entropy(hidden, weight, torch.ones(2, 3, dtype=torch.long))
+        >>> from torch.nn.functional import cross_entropy
+        >>> expected = cross_entropy((hidden @ weight.T).flatten(0, 1), torch.ones(6).long())
+        >>> torch.allclose(sums.nats / sums.tokens, expected)
+        True
+    """
+    if piece is None:
+        piece = max(1, _LOGITS.get(hidden.device.type, 1 << 26) // weight.shape[0])
+    device = hidden.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
+    objective, nats, tokens = cast(
+        tuple[Tensor, Tensor, Tensor],
+        _LinearCrossEntropy.apply(
+            hidden.reshape(-1, hidden.shape[-1]).to(dtype),
+            weight,
+            targets.reshape(-1),
+            z_loss,
+            piece,
+            compiled,
+        ),
+    )
+    return Sums(objective, nats, tokens)
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Gradients are made in the forward pass, when a piece's logits are at hand."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        z_loss: float,
+        piece: int,
+        compiled: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Sums over all tokens."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            wants_hidden, wants_weight = ctx.needs_input_grad[:2]
+            narrow = weight.to(hidden.dtype)
+            # Of the gradients, sums over few terms are held in the narrow type, those over all tokens
+            # in float32.
+            hidden_grad = torch.empty_like(hidden) if wants_hidden else None
+            weight_grad = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
+            of_piece = _compiled if compiled else _piece
+            sums = torch.zeros(3, dtype=torch.float32, device=hidden.device)
+            for begin in range(0, len(hidden), piece):
+                rows, wanted = hidden[begin : begin + piece], targets[begin : begin + piece]
+                part, logits_grad = of_piece(rows @ narrow.T, wanted, z_loss)
+                sums += part
+                if hidden_grad is not None:
+                    torch.mm(logits_grad, narrow, out=hidden_grad[begin : begin + piece])
+                if weight_grad is None:
+                    continue
+                if hidden.dtype == weight_grad.dtype:
+                    weight_grad.addmm_(logits_grad.T, rows)
+                else:
+                    weight_grad += logits_grad.T @ rows
+        ctx.save_for_backward(hidden_grad, weight_grad)
+        ctx.weight_dtype = weight.dtype
+        objective, nats, tokens = sums.unbind()
+        ctx.mark_non_differentiable(nats, tokens)
+        return objective, nats, tokens
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients, scaled: nothing is left to compute."""
+        hidden_grad, weight_grad = ctx.saved_tensors
+        if hidden_grad is not None:
+            hidden_grad = hidden_grad * grads[0]
+        if weight_grad is not None:
+            weight_grad = (weight_grad * grads[0]).to(ctx.weight_dtype)
+        return hidden_grad, weight_grad, None, None, None, None
+
+
+def _piece(
+    logits: Float[Tensor, "piece vocab"], targets: Int[Tensor, " piece"], z_loss: float
+) -> tuple[Float[Tensor, "3"], Float[Tensor, "piece vocab"]]:
+    """A piece's sums (objective, nats, tokens), and the objective's gradient by the logits."""
+    wide = logits.float()
+    log_z = wide.logsumexp(-1)
+    counted = (targets != IGNORED).to(wide.dtype)
+    index = targets.clamp_min(0)[:, None]
+    nats = ((log_z - wide.gather(-1, index).squeeze(-1)) * counted).sum()
+    penalty = z_loss * (log_z.square() * counted).sum()
+    # d nats / d logit = probability - 1 at the target; d log_z^2 / d logit = 2 log_z probability.
+    share = counted * (1 + 2 * z_loss * log_z)
+    gradient = (wide - log_z[:, None]).exp() * share[:, None]
+    gradient = gradient.scatter_add(-1, index, -counted[:, None])
+    return torch.stack((nats + penalty, nats, counted.sum())), gradient.to(logits.dtype)
+
+
+def _compiled(logits: Tensor, targets: Tensor, z_loss: float) -> tuple[Tensor, Tensor]:
+    """:func:`_piece`, compiled at its first use."""
+    global _compiled_piece  # noqa: PLW0603 (a cache)
+    if _compiled_piece is None:
+        _compiled_piece = torch.compile(_piece)
+    return cast(tuple[Tensor, Tensor], _compiled_piece(logits, targets, z_loss))
+
+
+_compiled_piece: Any = None
