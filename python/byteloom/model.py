@@ -149,8 +149,8 @@ class TransformerLM(nn.Module):
                 x = self.recomputing(layer, x, positions, self.position)
             else:
                 x = layer(x, positions, self.position, cache.layers[i])
-        x = self.ln_final(x)
-        return x  # noqa: RET504 (like the lines above)
+        normed: Tensor = self.ln_final(x)
+        return normed
 
     def loss(
         self,

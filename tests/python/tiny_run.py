@@ -15,7 +15,7 @@ from byteloom.training.config import RunConfig, resolve
 
 END = "<|endoftext|>"
 #: Figures of metrics.jsonl that depend on the clock.
-TIMING = {"seconds", "tokens_per_second"}
+TIMING = {"seconds", "tokens_per_second", "memory_bytes"}
 
 
 def make_data(folder: Path) -> bl.Tokenizer:

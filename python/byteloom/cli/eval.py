@@ -75,6 +75,7 @@ def run(args: argparse.Namespace) -> None:
         tokens.check(model.config.vocab_size)
         score = evaluate(
             model,
+            model.loss,
             tqdm(
                 sequential_batches(tokens, args.batch_size, context),
                 total=-(-(len(tokens) - 1) // (context * args.batch_size)),

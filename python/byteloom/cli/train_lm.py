@@ -184,11 +184,12 @@ def describe(state: Run) -> None:
     """Says what is about to be trained."""
     steps = state.config.training.steps
     parameters = sum(parameter.numel() for parameter in state.model.parameters())
-    epochs = state.batches.epoch_at(steps * state.config.training.accumulation)
+    tokens, epochs = state.tokens_before(steps), state.batches.epoch_at(state.plan.before(steps))
+    at_last = tokens - state.tokens_before(steps - 1)
     say(
         f"model     {parameters:,} parameters on {state.device}, {state.config.training.dtype}\n"
-        f"training  {steps:,} steps of {state.tokens_per_step:,} tokens, "
-        f"{steps * state.tokens_per_step:,} in all\n"
+        f"training  {steps:,} steps, the last of {at_last:,} tokens, "
+        f"{tokens:,} in all\n"
         f"data      {len(state.batches.ids):,} tokens, gone through {epochs:.2f} times"
     )
 

@@ -67,7 +67,7 @@ def linear_cross_entropy(
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
     objective, nats, tokens = cast(
         tuple[Tensor, Tensor, Tensor],
-        _LinearCrossEntropy.apply(
+        _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
             hidden.reshape(-1, hidden.shape[-1]).to(dtype),
             weight,
             targets.reshape(-1),
@@ -96,8 +96,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         with torch.autocast(hidden.device.type, enabled=False):
             wants_hidden, wants_weight = ctx.needs_input_grad[:2]
             narrow = weight.to(hidden.dtype)
-            # Of the gradients, sums over few terms are held in the narrow type, those over all tokens
-            # in float32.
+            # A sum over all tokens, piece by piece, is held in float32.
             hidden_grad = torch.empty_like(hidden) if wants_hidden else None
             weight_grad = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
             of_piece = _compiled if compiled else _piece
@@ -133,7 +132,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 def _piece(
     logits: Float[Tensor, "piece vocab"], targets: Int[Tensor, " piece"], z_loss: float
-) -> tuple[Float[Tensor, "3"], Float[Tensor, "piece vocab"]]:
+) -> tuple[Float[Tensor, " sums"], Float[Tensor, "piece vocab"]]:
     """A piece's sums (objective, nats, tokens), and the objective's gradient by the logits."""
     wide = logits.float()
     log_z = wide.logsumexp(-1)

@@ -1,4 +1,4 @@
-"""Memory for time: what the layers computed on the way forward is computed again on the way back."""
+"""Memory for time: what layers computed on the way forward is computed again on the way back."""
 
 from __future__ import annotations
 

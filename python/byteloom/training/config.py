@@ -14,6 +14,7 @@ from pydantic import Field
 from byteloom import config
 from byteloom.data.token_file import TokenFile
 from byteloom.model import ModelConfig
+from byteloom.nn.recompute import Recompute
 from byteloom.optim import AdamWConfig, CosineConfig, OptimizerConfig, ScheduleConfig
 from byteloom.tokenizer import Tokenizer
 
@@ -43,26 +44,56 @@ class TrainingConfig:
     """Windows of context_length tokens that go through the model at once."""
     accumulation: AtLeastOne = 1
     """Batches whose gradients are averaged for one step."""
+    accumulation_warmup: Annotated[int, Field(ge=0)] = 0
+    """Steps in which accumulation grows from 1 to what it will be: large batches help late."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Of the initial weights and the order of the data."""
     eval_interval: AtLeastOne = 250
     """Steps between evaluations on data.valid; the last step always has one."""
-    eval_batches: AtLeastOne = 20
-    """Batches in an evaluation: the same ones every time."""
+    eval_batches: AtLeastOne | Literal["all"] = 20
+    """Batches in an evaluation, the same ones every time; all: every token of data.valid."""
+    eval_patience: AtLeastOne | None = None
+    """Evaluations without a better validation loss after which the run ends; none: never."""
     checkpoint_interval: AtLeastOne = 500
     """Steps between checkpoints; the last step always has one."""
+    checkpoint_minutes: Positive | None = 30.0
+    """Minutes after which there is a checkpoint in any case; none: only after steps."""
     keep_checkpoints: AtLeastOne = 2
-    """How many of the newest checkpoints are kept."""
+    """How many of the newest checkpoints are kept, beside the weights with the best validation."""
     gradient_clip: Positive | None = 1.0
     """Largest L2 norm of the whole gradient; none: no clipping."""
-    dtype: Literal["fp32", "bf16"] = "fp32"
-    """Type the model computes in; bf16 is autocast: the weights stay fp32."""
+    z_loss: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of log(Z)^2 in what is minimised, which keeps logits from drifting; 1e-4 is usual."""
+    dtype: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
+    """Type of products; the weights stay fp32. bf16, fp16: autocast, with fp16's loss scaled."""
     compile: bool = False
     """Whether torch.compile makes the model faster, after a minute or so."""
+    recompute: Recompute = "none"
+    """What blocks compute again for the gradients, to save memory: none, selective, block."""
+    offload: bool = False
+    """Whether what a GPU keeps for the gradients waits in main memory; not with compile."""
+    deterministic: bool = False
+    """Whether a GPU gives the same bits every time, somewhat more slowly; a CPU always does."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where it runs; auto: the first there is of cuda, mps, cpu."""
     num_threads: AtLeastOne | None = None
     """CPU threads; none: as torch chooses. A resumed run keeps the number."""
+
+    def __post_init__(self) -> None:
+        if self.offload and self.compile:
+            raise ValueError("offload does not go together with compile: choose one of them")
+
+
+@dataclass(frozen=True)
+class GuardConfig:
+    """What happens when something goes wrong with the numbers."""
+
+    non_finite: Literal["skip", "stop"] = "skip"
+    """A step whose loss or gradient is not finite: its update is left out, or the run stops."""
+    max_skipped: AtLeastOne = 10
+    """Updates left out one after the other at which the run stops in any case."""
+    spike: Positive | None = 6.0
+    """Standard deviations above the mean at which a loss is put down as a spike; none: never."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +136,8 @@ class RunConfig:
     """The learning rate at each step."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How long, how much at once, on what."""
+    guard: GuardConfig = field(default_factory=GuardConfig)
+    """What happens when something goes wrong with the numbers."""
     logging: LoggingConfig = field(default_factory=LoggingConfig)
     """What is written down on the way."""
 

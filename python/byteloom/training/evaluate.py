@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from byteloom.data.batches import Batch
-from byteloom.nn.functional import cross_entropy
+from byteloom.nn.loss import Sums
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Score:
 @torch.no_grad()
 def evaluate(
     model: nn.Module,
+    loss: Callable[[Tensor, Tensor], Sums],
     batches: Iterable[Batch],
     device: torch.device,
     autocast: Callable[[], AbstractContextManager[object]],
@@ -55,7 +56,8 @@ def evaluate(
     """Scores a model on batches, in evaluation mode; leaves it in the mode it was in.
 
     Args:
-        model: ids (batch, context) -> logits (batch, context, vocab).
+        model: whose mode it is.
+        loss: of the model: inputs and targets, (batch, context) each -> sums over the targets.
         batches: what to predict; batches weigh as much as they have tokens.
         device: where the model is.
         autocast: makes the context the model runs in.
@@ -77,9 +79,8 @@ def evaluate(
             if token_bytes is not None:
                 size += int(token_bytes[targets.numpy(force=True)].sum())
             with autocast():
-                logits: Tensor = model(inputs.to(device))
-            loss = cross_entropy(logits.float(), targets.to(device))
-            nats += loss * targets.numel()
+                sums = loss(inputs.to(device), targets.to(device))
+            nats += sums.nats
             tokens += targets.numel()
     finally:
         model.train(was_training)

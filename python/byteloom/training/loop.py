@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from signal import Signals
 
+from torch import Tensor
+
 from byteloom.data.batches import Batch
 from byteloom.data.prefetching import prefetch
 from byteloom.training.evaluate import evaluate
@@ -15,6 +17,12 @@ from byteloom.training.run_folder import RunFolder
 from byteloom.training.signals import StopRequest
 from byteloom.training.state import Run
 from byteloom.training.step import StepResult, train_step
+from byteloom.training.throughput import memory_in_use, peak_flops, training_flops
+from byteloom.training.writer import CheckpointWriter
+
+
+class NonFiniteError(ArithmeticError):
+    """Too many steps had a loss or a gradient that was not finite."""
 
 
 def train(
@@ -32,22 +40,24 @@ def train(
         The signal that ended it; ``None``: it is finished.
 
     Raises:
+        NonFiniteError: as ``guard`` in the configuration says; there is a checkpoint of the last
+            good state, and a file with the batches.
         OSError: the disk is full, say: the last checkpoint stays valid.
         KeyboardInterrupt: at the second Ctrl-C, at once.
     """
-    settings = run.config.training
-    first, last = (step * settings.accumulation for step in (run.step, settings.steps))
+    first, last = (run.plan.before(step) for step in (run.step, run.config.training.steps))
     with (
         StopRequest() as stop,
         prefetch(run.batches.batch_at, first, last, run.device) as batches,
+        CheckpointWriter() as writer,
     ):
         metrics = JsonLines(folder.metrics_file, keep=run.metrics_bytes)
-        loop = _Loop(run, folder, metrics, [metrics, *sinks], tokenizer, stop)
+        loop = _Loop(run, folder, metrics, [metrics, *sinks], tokenizer, stop, writer)
         try:
             loop.go(batches)
         finally:
             metrics.close()
-        return None if run.is_finished() else stop.signal
+    return None if run.is_finished() else stop.signal
 
 
 class _Loop:
@@ -61,25 +71,35 @@ class _Loop:
         sinks: Sequence[Sink],
         tokenizer: str,
         stop: StopRequest,
+        writer: CheckpointWriter,
     ) -> None:
         self.run, self.folder, self.metrics, self.sinks = run, folder, metrics, sinks
-        self.tokenizer, self.stop = tokenizer, stop
+        self.tokenizer, self.stop, self.writer = tokenizer, stop, writer
         self.saved = (run.step, run.evaluated)
         self.clock = time.perf_counter()
-        self.logged = (run.step, run.seconds)
+        self.logged = (run.tokens, run.seconds)
+        self.unseen: list[tuple[int, Tensor]] = []
+        self.next_save = self.in_some_minutes()
+        self.flops = training_flops(run.model)
+        self.peak = peak_flops(run.device)
 
     def go(self, batches: Iterator[Batch]) -> None:
         """The loop."""
         run, settings = self.run, self.run.config.training
         self.evaluate_if_due()  # of a step whose evaluation was interrupted
-        while run.step < settings.steps and not self.stop:
-            result = train_step(run, list(islice(batches, settings.accumulation)))
+        while run.step < settings.steps and not self.stop and not run.has_lost_patience():
+            taken = list(islice(batches, run.plan.batches_of(run.step)))
+            result = train_step(run, taken)
+            self.unseen.append((run.step, result.loss))
+            self.writer.check()
             for sink in self.sinks:
                 sink.advance(run.step)
+            if not result.updated:
+                self.guard(taken)
             if self.is_due(run.config.logging.interval):
                 self.log(result)
             self.evaluate_if_due()
-            if self.is_due(settings.checkpoint_interval):
+            if self.is_due(settings.checkpoint_interval) or time.monotonic() > self.next_save:
                 self.save()
         if self.saved != (run.step, run.evaluated) or not self.folder.checkpoints():
             self.save()
@@ -89,52 +109,104 @@ class _Loop:
         run = self.run
         return run.step % interval == 0 or run.step == run.config.training.steps
 
+    def guard(self, batches: Sequence[Batch]) -> None:
+        """Ends the run if steps whose update was left out are too many, or not wanted at all."""
+        run, settings = self.run, self.run.config.guard
+        if run.loss_scale.value > 1 and run.config.training.dtype == "fp16":
+            return  # the factor was too large, and falls
+        limit = 1 if settings.non_finite == "stop" else settings.max_skipped
+        if run.skipped_in_a_row < limit:
+            return
+        self.save()
+        self.writer.wait()
+        where = self.folder.save_batches(run.step, batches)
+        raise NonFiniteError(
+            f"the loss or the gradient of step {run.step:,} is not finite"
+            + (f", nor of the {limit - 1} before it" if limit > 1 else "")
+            + f". The weights are as before, in {self.folder.checkpoint_at()}; the batches are in "
+            f"{where}. A lower learning rate or another dtype may help."
+        )
+
     def log(self, result: StepResult) -> None:
         """Figures about the step just done; waits for the device."""
         run, loss = self.run, result.loss.item()
         self.tick()
-        step, seconds = self.logged
-        tokens = (run.step - step) * run.tokens_per_step
-        speed = tokens / max(run.seconds - seconds, 1e-9)
-        self.logged = (run.step, run.seconds)
-        self.emit(
-            {
-                "step": run.step,
-                "loss": loss,
-                "learning_rate": result.learning_rate,
-                "grad_norm": result.grad_norm.item(),
-                "tokens": run.step * run.tokens_per_step,
-                "epoch": run.batches.epoch_at(run.step * run.config.training.accumulation),
-                "tokens_per_second": speed,
-                "seconds": run.seconds,
-            }
-        )
+        tokens, seconds = self.logged
+        speed = (run.tokens - tokens) / max(run.seconds - seconds, 1e-9)
+        self.logged = (run.tokens, run.seconds)
+        record = {
+            "step": run.step,
+            "loss": loss,
+            "learning_rate": result.learning_rate,
+            "grad_norm": result.grad_norm.item(),
+            "tokens": run.tokens,
+            "epoch": run.batches.epoch_at(run.plan.before(run.step)),
+            "skipped": run.skipped,
+            "tokens_per_second": speed,
+            "seconds": run.seconds,
+            "memory_bytes": memory_in_use(run.device),
+        }
+        if self.peak is not None:
+            record["mfu"] = speed * self.flops / self.peak
+        if run.config.training.dtype == "fp16":
+            record["loss_scale"] = run.loss_scale.value
+        self.emit(record)
 
     def evaluate_if_due(self) -> None:
         """Scores the validation batches; asked to stop meanwhile, leaves it to the next session."""
         run = self.run
-        if not run.owes_evaluation():
+        if not run.owes_evaluation() or run.validation is None:
             return
         score = evaluate(
-            run.model, run.validation, run.device, run.autocast, stopped=lambda: self.stop
+            run.model,
+            run.objective,
+            run.validation(),
+            run.device,
+            run.autocast,
+            stopped=lambda: self.stop,
         )
         # The time for this is no part of a step's: the next speed counts from here.
         self.tick()
-        self.logged = (run.step, run.seconds)
+        self.logged = (run.tokens, run.seconds)
         if score is not None:
-            run.evaluated = run.step
+            is_best = run.note_score(score.loss)
             self.emit({"step": run.step, "valid_loss": score.loss, "seconds": run.seconds})
+            if is_best:
+                self.writer.write(run.weights(self.tokenizer), self.folder.save_best)
 
     def save(self) -> None:
-        """Writes a checkpoint of the step just done."""
+        """Makes a checkpoint of the step just done."""
+        self.look_for_spikes()
         self.tick()
         self.run.metrics_bytes = self.metrics.size()
-        self.folder.save(
-            self.run.checkpoint(self.tokenizer), self.run.config.training.keep_checkpoints
+        keep = self.run.config.training.keep_checkpoints
+        self.writer.write(
+            self.run.checkpoint(self.tokenizer), lambda found: self.folder.save(found, keep)
         )
         self.saved = (self.run.step, self.run.evaluated)
+        self.next_save = self.in_some_minutes()
+
+    def in_some_minutes(self) -> float:
+        """When the next checkpoint is due, whatever the step."""
+        minutes = self.run.config.training.checkpoint_minutes
+        return float("inf") if minutes is None else time.monotonic() + 60 * minutes
+
+    def look_for_spikes(self) -> None:
+        """Looks at the losses since the last time; waits for the device."""
+        unseen, self.unseen = self.unseen, []
+        if self.run.spikes is None:
+            return
+        for step, loss in unseen:
+            usual = self.run.spikes.mean
+            if self.run.spikes.see(loss.item()):
+                self.send({"step": step, "spike": loss.item(), "usual": usual})
 
     def emit(self, record: dict[str, float]) -> None:
+        """Sends a record everywhere, behind the spikes of the steps before it."""
+        self.look_for_spikes()
+        self.send(record)
+
+    def send(self, record: dict[str, float]) -> None:
         """Sends a record everywhere."""
         for sink in self.sinks:
             sink.log(record)

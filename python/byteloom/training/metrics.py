@@ -100,8 +100,14 @@ class Progress:
 
     def log(self, record: Record) -> None:
         """Shows the figures."""
-        formats = {"loss": "{:.3f}", "valid_loss": "{:.3f}", "tokens_per_second": "{:,.0f}"}
-        names = {"valid_loss": "valid", "tokens_per_second": "tok/s"}
+        formats = {
+            "loss": "{:.3f}",
+            "valid_loss": "{:.3f}",
+            "learning_rate": "{:.2g}",
+            "tokens_per_second": "{:,.0f}",
+            "mfu": "{:.1%}",
+        }
+        names = {"valid_loss": "valid", "learning_rate": "lr", "tokens_per_second": "tok/s"}
         for key, form in formats.items():
             if key in record:
                 self._shown[names.get(key, key)] = form.format(record[key])

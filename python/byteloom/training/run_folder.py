@@ -4,6 +4,8 @@
 - ``tokenizer.json``: the tokenizer, so that the folder is all one needs
 - ``metrics.jsonl``: one JSON object a line
 - ``checkpoints/step-000500.safetensors``: the last few
+- ``checkpoints/best.safetensors``: the weights with the best validation loss
+- ``batches-000500.safetensors``: what a step learned from whose loss was not finite
 - ``sample.txt``: what the model writes in the end
 """
 
@@ -11,14 +13,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import safetensors.torch
 import torch
 
 from byteloom import checkpoint, config
 from byteloom.atomic import atomic_write
 from byteloom.checkpoint import Checkpoint
+from byteloom.data.batches import Batch
 from byteloom.model import TransformerLM
 from byteloom.tokenizer import Tokenizer
 from byteloom.training.config import RunConfig
@@ -39,6 +43,7 @@ class RunFolder:
         self.tokenizer_file = self.path / "tokenizer.json"
         self.metrics_file = self.path / "metrics.jsonl"
         self.checkpoint_folder = self.path / "checkpoints"
+        self.best_file = self.checkpoint_folder / "best.safetensors"
         self.sample_file = self.path / "sample.txt"
 
     @classmethod
@@ -161,6 +166,26 @@ class RunFolder:
             old.unlink(missing_ok=True)
         return path
 
+    def save_best(self, state: Checkpoint) -> None:
+        """Writes the weights with the best validation loss.
+
+        Raises:
+            OSError: it could not be written; the former ones are untouched.
+        """
+        checkpoint.write(state, self.best_file)
+
+    def save_batches(self, step: int, batches: Sequence[Batch]) -> Path:
+        """Writes what a step learned from, to be studied; returns the file."""
+        path = self.path / f"batches-{step:06d}.safetensors"
+        tensors = {
+            f"{name}.{i}": tensor
+            for i, batch in enumerate(batches)
+            for name, tensor in zip(("inputs", "targets"), batch, strict=True)
+        }
+        with atomic_write(path) as file:
+            file.write(safetensors.torch.save({k: t.cpu() for k, t in tensors.items()}))
+        return path
+
     def newest(self, notify: Callable[[str], None]) -> Checkpoint | None:
         """The newest checkpoint that can be read; ``None`` if there is none at all.
 
@@ -170,7 +195,7 @@ class RunFolder:
         Raises:
             ValueError: there are some, and all are damaged.
         """
-        for unfinished in self.checkpoint_folder.glob(".step-*.part"):
+        for unfinished in self.checkpoint_folder.glob(".*.part"):
             unfinished.unlink(missing_ok=True)  # what a killed process was writing
         problem = None
         for _, path in reversed(self.checkpoints()):

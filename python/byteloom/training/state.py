@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from byteloom import config
 from byteloom.checkpoint import Checkpoint
-from byteloom.data.batches import Batch, Batches, validation_batches
+from byteloom.data.batches import Batch, Batches, sequential_batches, validation_batches
 from byteloom.data.token_file import TokenFile
 from byteloom.model import TransformerLM
+from byteloom.nn.loss import Sums
+from byteloom.nn.recompute import Recomputing
 from byteloom.training.config import RunConfig
+from byteloom.training.objective import Objective
+from byteloom.training.plan import Plan
+from byteloom.training.scaling import LossScale
+from byteloom.training.spikes import Spikes
 
 
 @dataclass
@@ -28,16 +37,22 @@ class Run:
     """Where it computes."""
     model: TransformerLM
     """The weights."""
-    forward: Callable[[Tensor], Tensor]
-    """The model, or its compiled form: ids (batch, context) -> logits (batch, context, vocab)."""
+    objective: Callable[[Tensor, Tensor], Sums]
+    """Inputs and targets, (batch, context) each -> the model's loss."""
     optimizer: torch.optim.Optimizer
     """Its state is part of the run's."""
     schedule: Callable[[int], float]
     """Step -> learning rate."""
     batches: Batches
     """Step -> batch."""
-    validation: list[Batch]
-    """Scored at every evaluation; empty: none are."""
+    validation: Callable[[], Iterable[Batch]] | None
+    """What is scored at every evaluation; ``None``: nothing is."""
+    plan: Plan
+    """Step -> how many batches it takes."""
+    spikes: Spikes | None
+    """Which losses are put down as spikes; ``None``: none are."""
+    loss_scale: LossScale
+    """The factor on the loss: changes only in fp16, and is 1 elsewhere."""
     step: int = 0
     """Optimizer steps done."""
     evaluated: int = -1
@@ -46,28 +61,65 @@ class Run:
     """Length of metrics.jsonl when the checkpoint was made: what is after it never happened."""
     seconds: float = 0.0
     """Time spent training, in all sessions."""
+    skipped: int = 0
+    """Steps whose update was left out."""
+    skipped_in_a_row: int = 0
+    """How many of those were the last ones."""
+    best: tuple[float, int] = (math.inf, 0)
+    """The best validation loss, and its step."""
+    disappointments: int = 0
+    """Evaluations since then."""
 
     @property
-    def tokens_per_step(self) -> int:
-        """How many tokens a step learns from."""
-        training = self.config.training
-        return training.batch_size * training.accumulation * self.batches.context_length
+    def tokens(self) -> int:
+        """How many tokens the steps done have learned from."""
+        return self.tokens_before(self.step)
+
+    def tokens_before(self, step: int) -> int:
+        """How many tokens the steps before this one learn from."""
+        return self.plan.before(step) * self.batches.batch_size * self.batches.context_length
+
+    def count(self, updated: bool) -> None:
+        """Takes note of a step just done."""
+        self.step += 1
+        if self.config.training.dtype == "fp16":
+            self.loss_scale.update(updated)
+        self.skipped += not updated
+        self.skipped_in_a_row = 0 if updated else self.skipped_in_a_row + 1
+
+    def note_score(self, loss: float) -> bool:
+        """Takes note of an evaluation; whether it was the best."""
+        self.evaluated = self.step
+        if loss < self.best[0]:
+            self.best, self.disappointments = (loss, self.step), 0
+            return True
+        self.disappointments += 1
+        return False
+
+    def has_lost_patience(self) -> bool:
+        """Whether it does not get better any more."""
+        patience = self.config.training.eval_patience
+        return patience is not None and self.disappointments >= patience
 
     def owes_evaluation(self) -> bool:
         """Whether the step just done must be evaluated, and has not been."""
         settings = self.config.training
         is_due = self.step % settings.eval_interval == 0 or self.step == settings.steps
-        return bool(self.validation) and is_due and self.evaluated != self.step and self.step > 0
+        return (
+            self.validation is not None and is_due and self.evaluated != self.step and self.step > 0
+        )
 
     def is_finished(self) -> bool:
         """Whether nothing is left to do."""
-        return self.step >= self.config.training.steps and not self.owes_evaluation()
+        is_last = self.step >= self.config.training.steps or self.has_lost_patience()
+        return is_last and not self.owes_evaluation()
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context that the model computes in."""
-        if self.config.training.dtype == "fp32":
+        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.config.training.dtype)
+        if dtype is None:
             return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return torch.autocast(self.device.type, dtype=dtype)
 
     def checkpoint(self, tokenizer: str = "") -> Checkpoint:
         """All that is needed to go on from here; tensors are shared with the run."""
@@ -81,8 +133,18 @@ class Run:
                 "evaluated": self.evaluated,
                 "metrics_bytes": self.metrics_bytes,
                 "seconds": self.seconds,
+                "skipped": [self.skipped, self.skipped_in_a_row],
+                "best": [*self.best, self.disappointments],
+                "loss_scale": dataclasses.asdict(self.loss_scale),
+                "spikes": self.spikes and dataclasses.asdict(self.spikes),
                 "generators": generator_states(self.device),
             },
+        )
+
+    def weights(self, tokenizer: str = "") -> Checkpoint:
+        """The model alone, to be used and not to go on from; tensors are shared with the run."""
+        return Checkpoint.of(
+            self.model, None, self.step, config=config.dump(self.config), tokenizer=tokenizer
         )
 
     def restore(self, found: Checkpoint) -> None:
@@ -96,6 +158,11 @@ class Run:
         self.evaluated = found.state["evaluated"]
         self.metrics_bytes = found.state["metrics_bytes"]
         self.seconds = found.state["seconds"]
+        self.skipped, self.skipped_in_a_row = found.state["skipped"]
+        loss, step, self.disappointments = found.state["best"]
+        self.best = (loss, step)
+        self.loss_scale = LossScale(**found.state["loss_scale"])
+        self.spikes = found.state["spikes"] and Spikes(**found.state["spikes"])
         set_generator_states(found.state["generators"], self.device)
 
 
@@ -109,28 +176,51 @@ def build(run_config: RunConfig) -> Run:
     device = pick_device(training.device)
     if training.num_threads is not None:
         torch.set_num_threads(training.num_threads)
+    set_precision(training.dtype, training.deterministic)
     torch.manual_seed(training.seed)
     model = run_config.model.build().to(device)
+    model.recomputing = Recomputing(training.recompute)
     context = run_config.model.context_length
-    valid = run_config.data.valid
     return Run(
         config=run_config,
         device=device,
         model=model,
-        forward=cast(
-            Callable[[Tensor], Tensor], torch.compile(model) if training.compile else model
-        ),
+        objective=Objective(model, training.z_loss, training.compile),
         optimizer=run_config.optimizer.build(model),
         schedule=run_config.schedule.build(training.steps),
         batches=Batches(
             TokenFile(run_config.data.train), training.batch_size, context, training.seed
         ),
-        validation=[]
-        if valid is None
-        else validation_batches(
-            TokenFile(valid), training.batch_size, context, training.eval_batches
-        ),
+        validation=validation(run_config),
+        plan=Plan(training.accumulation, min(training.accumulation_warmup, training.steps)),
+        spikes=None if run_config.guard.spike is None else Spikes(run_config.guard.spike),
+        loss_scale=LossScale() if training.dtype == "fp16" else LossScale(1.0),
     )
+
+
+def validation(run_config: RunConfig) -> Callable[[], Iterable[Batch]] | None:
+    """Makes the batches of an evaluation, the same ones every time; ``None``: there are none.
+
+    Raises:
+        ValueError: a token file too short for the context.
+    """
+    training, context = run_config.training, run_config.model.context_length
+    if run_config.data.valid is None:
+        return None
+    tokens = TokenFile(run_config.data.valid)
+    if training.eval_batches == "all":
+        return lambda: sequential_batches(tokens, training.batch_size, context)
+    some = validation_batches(tokens, training.batch_size, context, training.eval_batches)
+    return lambda: some
+
+
+def set_precision(dtype: str, deterministic: bool) -> None:
+    """Tells torch how exact products of float32 are to be, and whether always the same."""
+    torch.set_float32_matmul_precision("high" if dtype == "tf32" else "highest")
+    torch.use_deterministic_algorithms(deterministic)
+    if deterministic:
+        # cuBLAS reads this when it starts: without it, it may sum in another order.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 def pick_device(name: str) -> torch.device:

@@ -1,4 +1,4 @@
-"""One optimizer step, on one page: forward, loss, backward, clip, schedule, optimizer."""
+"""One optimizer step, on one page: loss, backward, clip, schedule, optimizer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from byteloom.data.batches import Batch
-from byteloom.nn.functional import cross_entropy
+from byteloom.nn.loss import IGNORED
+from byteloom.nn.recompute import offloading
 from byteloom.optim import clip_grad_norm
 from byteloom.training.state import Run
 
@@ -23,33 +24,49 @@ class StepResult(NamedTuple):
     """L2 norm of the whole gradient, before clipping; scalar."""
     learning_rate: float
     """What the schedule gave."""
+    updated: bool
+    """Whether the weights were; not if the loss or the gradient was not finite."""
 
 
 def train_step(run: Run, batches: Sequence[Batch]) -> StepResult:
     """Takes one step and counts it.
 
+    A loss or a gradient that is not finite changes nothing but the count: neither the weights nor
+    the optimizer's state.
+
     Args:
         run: its model, optimizer and schedule are used; its ``step`` grows by one.
-        batches: equally large batches whose gradients are averaged before the one update: one, or
-            more where memory does not hold the batch at once.
+        batches: whose gradients make up the one update, weighted by their tokens: one, or more
+            where memory does not hold the batch at once.
     """
     learning_rate = run.schedule(run.step)
     for group in run.optimizer.param_groups:
         group["lr"] = learning_rate
 
-    loss = torch.zeros((), device=run.device)
+    nats = torch.zeros((), device=run.device)
+    tokens = torch.stack([(targets != IGNORED).sum() for _, targets in batches]).sum()
     for inputs, targets in batches:
-        with run.autocast():
-            logits = run.forward(inputs)  # (batch, context, vocab)
-        batch_loss = cross_entropy(logits.float(), targets)
+        with run.autocast(), offloading(run.config.training.offload, run.device):
+            sums = run.objective(inputs, targets)
         # Plus what submodules add, router and z-losses: zero where none does.
-        objective = batch_loss + run.model.penalty()
-        (objective / len(batches)).backward()  # type: ignore[no-untyped-call]
-        loss += batch_loss.detach() / len(batches)
+        share = sums.tokens / tokens
+        objective = sums.objective / tokens + run.model.penalty() * share
+        (objective * run.loss_scale.value).backward()  # type: ignore[no-untyped-call]
+        nats += sums.nats
 
-    clip = run.config.training.gradient_clip
-    grad_norm = clip_grad_norm(run.model.parameters(), float("inf") if clip is None else clip)
-    run.optimizer.step()
+    loss, grad_norm = nats / tokens, _finish_gradients(run)
+    updated = bool((loss + grad_norm).isfinite())
+    if updated:
+        run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)
-    run.step += 1
-    return StepResult(loss, grad_norm, learning_rate)
+    run.count(updated)
+    return StepResult(loss, grad_norm, learning_rate, updated)
+
+
+def _finish_gradients(run: Run) -> Tensor:
+    """Undoes the scaling, and clips; returns the norm before that."""
+    if run.loss_scale.value != 1:
+        gradients = [p.grad for p in run.model.parameters() if p.grad is not None]
+        torch._foreach_mul_(gradients, 1 / run.loss_scale.value)
+    clip = run.config.training.gradient_clip
+    return clip_grad_norm(run.model.parameters(), float("inf") if clip is None else clip)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from byteloom.data import sequential_batches
+from byteloom.nn.loss import Sums
 from byteloom.training.evaluate import Score, evaluate
 
 CPU = torch.device("cpu")
@@ -26,6 +28,16 @@ class Bigram(nn.Module):
         return self.noise(self.table(ids))
 
 
+def loss_of(model: Bigram) -> Callable[[torch.Tensor, torch.Tensor], Sums]:
+    def loss(inputs: torch.Tensor, targets: torch.Tensor) -> Sums:
+        nats = nn.functional.cross_entropy(
+            model(inputs).flatten(0, 1), targets.flatten(), reduction="sum"
+        )
+        return Sums(nats, nats.detach(), torch.tensor(float(targets.numel())))
+
+    return loss
+
+
 @pytest.fixture
 def model() -> Bigram:
     torch.manual_seed(0)
@@ -40,7 +52,12 @@ def test_it_is_the_mean_over_tokens_whatever_the_batches(model: Bigram) -> None:
     sizes = np.arange(10)
     for batch_size, context in ((1, 1), (3, 7), (50, 200), (4, 16)):
         score = evaluate(
-            model, sequential_batches(ids, batch_size, context), CPU, nullcontext, sizes
+            model,
+            loss_of(model),
+            sequential_batches(ids, batch_size, context),
+            CPU,
+            nullcontext,
+            sizes,
         )
         assert score is not None and score.tokens == 102
         assert score.loss == pytest.approx(expected, rel=1e-6)
@@ -51,7 +68,7 @@ def test_it_is_the_mean_over_tokens_whatever_the_batches(model: Bigram) -> None:
         )
     assert model.training, "left in the mode it was in"
     model.eval()
-    evaluate(model, [], CPU, nullcontext)
+    evaluate(model, loss_of(model), [], CPU, nullcontext)
     assert not model.training
 
 
@@ -59,21 +76,31 @@ def test_a_uniform_model_needs_log2_of_the_vocabulary_bits() -> None:
     model = Bigram()
     nn.init.zeros_(model.table.weight)
     ids = np.random.default_rng(0).integers(0, 10, 100).astype(np.uint16)
-    score = evaluate(model, sequential_batches(ids, 4, 8), CPU, nullcontext, np.ones(10, dtype=int))
+    score = evaluate(
+        model,
+        loss_of(model),
+        sequential_batches(ids, 4, 8),
+        CPU,
+        nullcontext,
+        np.ones(10, dtype=int),
+    )
     assert score is not None and score.bits_per_byte == pytest.approx(math.log2(10))
     assert score.perplexity == pytest.approx(10)
 
 
 def test_no_gradients_are_left(model: Bigram) -> None:
     ids = np.arange(10, dtype=np.uint16)
-    evaluate(model, sequential_batches(ids, 4, 8), CPU, nullcontext)
+    evaluate(model, loss_of(model), sequential_batches(ids, 4, 8), CPU, nullcontext)
     assert model.table.weight.grad is None
 
 
 def test_it_stops_when_asked(model: Bigram) -> None:
     asked = iter([False, False, True])
     batches = list(sequential_batches(np.arange(10, dtype=np.uint16), 1, 2))
-    assert evaluate(model, batches, CPU, nullcontext, stopped=lambda: next(asked)) is None
+    assert (
+        evaluate(model, loss_of(model), batches, CPU, nullcontext, stopped=lambda: next(asked))
+        is None
+    )
     assert model.training
 
 
