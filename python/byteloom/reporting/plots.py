@@ -1,0 +1,326 @@
+"""A run's figures as curves: one plot a figure, all runs in each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from byteloom.plotting import COLOURS, MARKERS, inline_svg, logarithmic, render
+from byteloom.reporting.history import Axis, Values
+from byteloom.reporting.run import Run
+from byteloom.reporting.text import one_line
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Inches: small, so that letters can still be read on a phone.
+_SIZE = (5.6, 3.4)
+#: Points of a line; where there are more, what stands out is kept.
+_POINTS = 1500
+_DASHES = ("-", "--", ":", "-.")
+#: Past this, the perplexity is no number that helps.
+_LARGEST_LOSS = 20.0
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A drawn plot."""
+
+    name: str
+    """Of its files, without the ending; safe in a path and as an id."""
+    title: str
+    """What it shows."""
+    caption: str
+    """How to read it; may be empty."""
+    description: str
+    """What is to be seen, in words."""
+    png: bytes
+    """As a file, on white."""
+    svg: str
+    """As an element of a page."""
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """What is drawn of some keys."""
+
+    title: str
+    label: str
+    """Of the vertical axis."""
+    lines: tuple[str, ...] = ()
+    """Keys drawn as thin lines, with a smooth one over each."""
+    marked: tuple[str, ...] = ()
+    """Keys drawn with markers."""
+    plain: tuple[str, ...] = ()
+    """Keys drawn as they are."""
+    log: bool = False
+    from_zero: bool = False
+    perplexity: bool = False
+    """Whether a second axis, at the right, shows the exponential."""
+    form: str | Callable[[float, float], str] = "{x:g}"
+    """Numbers on the vertical axis."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return self.lines + self.marked + self.plain
+
+
+def _compact(value: float, _: float = 0) -> str:
+    """A large number in few letters.
+
+    Example:
+        >>> _compact(400), _compact(12_500), _compact(3_000_000), _compact(2e9)
+        ('400', '12.5k', '3M', '2B')
+    """
+    for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= unit:
+            return f"{value / unit:.4g}{letter}"
+    return f"{value:.4g}"
+
+
+def _memory(value: float, _: float = 0) -> str:
+    return f"{value / 1e9:g} GB" if value >= 1e9 else f"{value / 1e6:g} MB"
+
+
+#: By name, in the order of the page. A key that is in none gets a plain one of its own.
+_PANELS = {
+    "loss": _Panel("Loss", "nats a token", lines=("loss",), marked=("valid_loss",)),
+    "valid_loss": _Panel(
+        "Validation loss and perplexity", "nats a token", marked=("valid_loss",), perplexity=True
+    ),
+    "learning_rate": _Panel(
+        "Learning rate", "learning rate", plain=("learning_rate",), from_zero=True
+    ),
+    "grad_norm": _Panel(
+        "Gradient norm", "L2 norm, before clipping", lines=("grad_norm",), log=True
+    ),
+    "tokens_per_second": _Panel(
+        "Throughput", "tokens/s", lines=("tokens_per_second",), from_zero=True, form=_compact
+    ),
+    "mfu": _Panel(
+        "Model FLOPs utilisation",
+        "share of the peak",
+        lines=("mfu",),
+        from_zero=True,
+        form=lambda value, _: f"{100 * value:g}%",
+    ),
+    "memory_bytes": _Panel("Memory", "peak", plain=("memory_bytes",), from_zero=True, form=_memory),
+    "loss_scale": _Panel("Loss scale", "factor", plain=("loss_scale",), log=True, form=_compact),
+    "skipped": _Panel("Skipped steps", "steps", plain=("skipped",), form=_compact),
+    "epoch": _Panel("Epochs", "times through the data", plain=("epoch",), form=_compact),
+}
+
+
+def draw(runs: Sequence[Run], axis: Axis = "step") -> Iterator[Plot]:
+    """Draws all that the runs wrote down.
+
+    Args:
+        runs: each gets a colour and a marker, the same in every plot.
+        axis: what is on the horizontal axis.
+
+    Raises:
+        ImportError: matplotlib is not installed; the message is what installs it.
+    """
+    known = {key for panel in _PANELS.values() for key in panel.keys}
+    others = dict.fromkeys(key for run in runs for key in run.history.keys if key not in known)
+    panels = _PANELS | {key: _Panel(one_line(key), one_line(key), plain=(key,)) for key in others}
+    last = panels.pop("epoch")  # says the least
+    taken: set[str] = set()
+    for key, panel in (panels | {"epoch": last}).items():
+        curves = [
+            _Curve.of(run, number, one, axis, panel)
+            for number, run in enumerate(runs)
+            for one in panel.keys
+        ]
+        curves = [curve for curve in curves if len(curve.x)]
+        if not curves:
+            continue
+        name = re.sub(r"\W+", "_", key, flags=re.ASCII)
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        yield _draw(name, panel, curves, axis, several=len(runs) > 1)
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """One key of one run, ready to be drawn."""
+
+    run: str
+    key: str
+    number: int
+    """Of the run."""
+    x: Values
+    y: Values
+    """Not a number where there is nothing to draw."""
+
+    @classmethod
+    def of(cls, run: Run, number: int, key: str, axis: Axis, panel: _Panel) -> _Curve:
+        x, y = run.history.series(key, axis)
+        fits = np.isfinite(y) & (y > 0 if panel.log else True)
+        if not fits.any():
+            x, y, fits = x[:0], y[:0], fits[:0]
+        return cls(run.name, key, number, x, np.where(fits, y, np.nan))
+
+    @property
+    def look(self) -> dict[str, Any]:
+        """Colour and dashes of the run."""
+        turns, place = divmod(self.number, len(COLOURS))
+        return {"color": COLOURS[place], "linestyle": _DASHES[turns % len(_DASHES)]}
+
+    @property
+    def marker(self) -> str:
+        return MARKERS[self.number % len(MARKERS)]
+
+    def describe(self) -> str:
+        """The curve in words."""
+        y = self.y[np.isfinite(self.y)]
+        if len(y) == 1:
+            return f"{y[0]:.4g}, a single point"
+        return f"from {y[0]:.4g} to {y[-1]:.4g}, lowest {y.min():.4g}, highest {y.max():.4g}"
+
+
+def _draw(name: str, panel: _Panel, curves: list[_Curve], axis: Axis, several: bool) -> Plot:
+    """One plot."""
+    is_mixed = len({curve.key for curve in curves}) > 1
+    files = render(
+        lambda axes: _paint(axes, panel, curves, axis, several), (".png", ".svg"), *_SIZE
+    )
+    parts = []
+    for curve in curves:
+        what = {"loss": "training", "valid_loss": "validation"}[curve.key] if is_mixed else ""
+        who = ", ".join(filter(None, (curve.run if several else "", what)))
+        parts.append(f"{who}: {curve.describe()}" if who else curve.describe())
+    description = f"{panel.title} by {axis}: {'; '.join(parts)}."
+    return Plot(
+        name=name,
+        title=panel.title,
+        caption=_caption(panel, curves, several),
+        description=description,
+        png=files[".png"],
+        svg=inline_svg(files[".svg"], name, description),
+    )
+
+
+def _caption(panel: _Panel, curves: list[_Curve], several: bool) -> str:
+    """How to read a plot whose lines a legend does not tell."""
+    keys = {curve.key for curve in curves}
+    parts = []
+    if keys & set(panel.lines):
+        parts.append("thin: as recorded; thick: smoothed")
+    if several and panel.lines and keys & set(panel.marked):
+        parts.append("with markers: validation")
+    return "; ".join(parts)
+
+
+def _paint(axes: Axes, panel: _Panel, curves: list[_Curve], axis: Axis, several: bool) -> None:
+    """Draws the curves, axes and legend."""
+    unit, label = _unit(axis, max(float(curve.x.max()) for curve in curves))
+    legend: dict[str, Any] = {}
+    for curve in curves:
+        x, look = curve.x / unit, curve.look
+        single = {"marker": curve.marker} if len(x) == 1 else {}
+        if curve.key in panel.lines:
+            axes.plot(*_thin(x, curve.y), **look | single, linewidth=0.8, alpha=0.35)
+            smooth = axes.plot(*_thin(x, _smooth(curve.y)), **look, linewidth=1.6)[0]
+            legend.setdefault(curve.run if several else "training, smoothed", smooth)
+        elif curve.key in panel.marked:
+            if not several and panel.lines:  # beside the training loss, in a colour of its own
+                look = {"color": COLOURS[1]}
+            line = axes.plot(
+                *_thin(x, curve.y),
+                **look,
+                marker=curve.marker,
+                markersize=4,
+                markevery=max(1, min(len(x), _POINTS) // 20),
+                linewidth=1.2,
+            )[0]
+            legend.setdefault(curve.run if several else "validation", line)
+        else:
+            line = axes.plot(*_thin(x, curve.y), **look | single, linewidth=1.4)[0]
+            legend.setdefault(curve.run, line)
+    axes.set_xlabel(label)
+    axes.set_ylabel(panel.label)
+    axes.xaxis.set_major_formatter(_compact)
+    _scale(axes, panel, curves)
+    if several or len(legend) > 1:
+        _legend(axes, legend)
+
+
+def _scale(axes: Axes, panel: _Panel, curves: list[_Curve]) -> None:
+    """The vertical axis."""
+    lowest = min(float(np.nanmin(curve.y)) for curve in curves)
+    highest = max(float(np.nanmax(curve.y)) for curve in curves)
+    if panel.log:
+        logarithmic(axes, lowest, highest)
+    elif panel.from_zero and lowest >= 0 and highest > 0:
+        axes.set_ylim(0, highest * 1.08)
+    axes.yaxis.set_major_formatter(panel.form)
+    if panel.perplexity and lowest >= 0 and highest < _LARGEST_LOSS:
+        right = axes.secondary_yaxis("right", functions=(_exp, _log))
+        right.set_ylabel("perplexity")
+        right.yaxis.set_major_formatter(_compact)
+
+
+def _exp(loss: Any) -> Any:
+    """Loss to perplexity."""
+    return np.exp(loss)
+
+
+def _log(perplexity: Any) -> Any:
+    """The way back, which matplotlib also asks of what is not above 0."""
+    return np.log(np.maximum(perplexity, 1e-9))
+
+
+def _legend(axes: Axes, lines: dict[str, Any]) -> None:
+    """Names of the lines, below the plot."""
+    names = [name if len(name) <= 40 else f"{name[:19]}…{name[-20:]}" for name in lines]
+    columns = 1 if max(map(len, names)) > 24 else 2 if max(map(len, names)) > 12 else 3
+    # matplotlib leaves out names that begin with _: a character without width goes before them.
+    names = [f"\u200b{name}" if name.startswith("_") else name for name in names]
+    figure = axes.get_figure()
+    assert figure is not None
+    figure.legend(list(lines.values()), names, loc="outside lower center", ncols=columns)
+
+
+def _unit(axis: Axis, longest: float) -> tuple[float, str]:
+    """What the horizontal axis counts in, and its label."""
+    if axis != "seconds":
+        return 1.0, axis
+    for seconds, name in ((3600.0, "hours"), (60.0, "minutes")):
+        if longest >= 2 * seconds:
+            return seconds, f"time, {name}"
+    return 1.0, "time, seconds"
+
+
+def _smooth(y: Values) -> Values:
+    """The mean of what is around each value, of a window that is a part of the whole.
+
+    Towards the ends the window grows narrow on both sides, so that no slope is bent there.
+    """
+    count = len(y)
+    places = np.arange(count)
+    half = np.minimum(np.minimum(places, count - 1 - places), max(1, count // 50))
+    finite = np.isfinite(y)
+    sums = np.r_[0.0, np.cumsum(np.where(finite, y, 0.0))]
+    counts = np.r_[0, np.cumsum(finite)]
+    inside = counts[places + half + 1] - counts[places - half]
+    total = sums[places + half + 1] - sums[places - half]
+    return np.where(finite, total / np.maximum(inside, 1), np.nan)
+
+
+def _thin(x: Values, y: Values) -> tuple[Values, Values]:
+    """The curve with fewer points if it has many: of each piece the lowest and the highest."""
+    if len(x) <= _POINTS:
+        return x, y
+    finite = np.isfinite(y)
+    keep = {0, len(x) - 1}
+    for piece in np.array_split(np.arange(len(x)), _POINTS // 2):
+        keep.add(int(piece[np.where(finite[piece], y[piece], np.inf).argmin()]))
+        keep.add(int(piece[np.where(finite[piece], y[piece], -np.inf).argmax()]))
+    chosen = np.array(sorted(keep))
+    return x[chosen], y[chosen]
