@@ -19,6 +19,7 @@ from byteloom.atomic import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 #: Colours that people with any colour vision tell apart: Okabe & Ito, "Color Universal Design"
@@ -165,24 +166,22 @@ def _adapt(tag: str, name: str) -> str:
     return tag.replace(_GRID, f"var(--grid, {_GRID})")
 
 
-def logarithmic(axes: Axes, lowest: float, highest: float) -> None:
-    """Makes the vertical axis logarithmic, with plain numbers that are not too few.
+def logarithmic_ticks(axis: Axis, lowest: float, highest: float) -> None:
+    """Puts round numbers on a logarithmic axis: not too few, and not crowded.
 
     Args:
-        axes: to change.
+        axis: to change.
         lowest: of the values drawn; above 0.
         highest: likewise.
     """
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-    axes.set_yscale("log")
-    decades = highest / lowest
-    if decades < 10:
-        axes.yaxis.set_major_locator(MaxNLocator(6))
+    ratio = highest / lowest
+    if ratio < 10:
+        axis.set_major_locator(MaxNLocator(5))
     else:
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 1000 else (1,)))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter("{x:g}")
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if ratio < 1000 else (1,)))
+    axis.set_minor_locator(NullLocator())
 
 
 @contextmanager

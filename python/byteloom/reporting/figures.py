@@ -98,12 +98,13 @@ def rows(figures: Sequence[Figures]) -> list[tuple[str, list[str]]]:
         "parameters": lambda one: _form("{:,}", one.parameters),
         "training loss, last": lambda one: _form("{:.4f}", one.loss),
         "validation loss, last": lambda one: _form("{:.4f}", one.valid_loss),
-        "validation loss, best": _best,
+        "validation loss, best": lambda one: _form("{:.4f}", one.best_valid_loss),
+        "best at step": lambda one: _form("{:,}", one.best_step),
         "perplexity, last": lambda one: _form("{:,.2f}", one.perplexity),
         "perplexity, best": lambda one: _form("{:,.2f}", one.best_perplexity),
         "time": lambda one: None if one.seconds is None else duration(one.seconds),
         "tokens/s, median": lambda one: _form("{:,.0f}", one.tokens_per_second),
-        "model FLOPs utilisation, median": lambda one: _form("{:.1%}", one.mfu),
+        "MFU, median": lambda one: _form("{:.1%}", one.mfu),
         "peak memory": lambda one: None if one.memory_bytes is None else memory(one.memory_bytes),
         "skipped steps": lambda one: _form("{:,}", one.skipped),
     }
@@ -148,12 +149,6 @@ def _steps(one: Figures) -> str:
     if one.planned_steps is None or one.steps == one.planned_steps:
         return f"{one.steps:,}"
     return f"{one.steps:,} of {one.planned_steps:,}"
-
-
-def _best(one: Figures) -> str | None:
-    if one.best_valid_loss is None:
-        return None
-    return f"{one.best_valid_loss:.4f} (step {one.best_step:,})"
 
 
 def _planned(config: dict[str, Any]) -> int | None:

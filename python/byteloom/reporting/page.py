@@ -31,7 +31,7 @@ _STYLE = """\
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 76rem; padding: 1.5rem clamp(0.9rem, 3vw, 2.5rem) 3rem;
   background: var(--ground); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.7rem; line-height: 1.25; margin: 0; overflow-wrap: anywhere; }
+h1 { font-size: clamp(1.3rem, 4vw, 1.7rem); line-height: 1.25; margin: 0; overflow-wrap: anywhere; }
 h2 { font-size: 1.25rem; margin: 2.5rem 0 0.8rem; }
 h3 { font-size: 1rem; margin: 1.2rem 0 0.4rem; overflow-wrap: anywhere; }
 header p, figcaption, .note { color: var(--soft); font-size: 0.9rem; }
@@ -42,8 +42,11 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.3rem 1.6rem 0.3rem 0; border-bottom: 1px solid var(--line);
   white-space: nowrap; text-align: right; }
 th { font-weight: 600; }
+thead th { white-space: normal; overflow-wrap: anywhere; vertical-align: bottom;
+  min-width: 4rem; max-width: 13rem; }
 tbody th, thead td { text-align: left; position: sticky; left: 0; background: var(--ground); }
 tbody th { font-weight: 400; color: var(--soft); }
+@media (max-width: 40rem) { th, td { padding-right: 0.9rem; } table { font-size: 0.9rem; } }
 table.keys :is(td, thead th) { text-align: left; }
 table.keys td { font: 0.85rem/1.5 ui-monospace, monospace; }
 .swatch { display: inline-block; width: 0.8em; height: 0.8em; border-radius: 50%;

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from byteloom.plotting import COLOURS, MARKERS, inline_svg, logarithmic, render
-from byteloom.reporting.history import Axis, Values
+from byteloom.plotting import COLOURS, inline_svg, logarithmic_ticks, render
+from byteloom.reporting.curve import POINTS, Curve, smooth, thin
+from byteloom.reporting.history import Axis
 from byteloom.reporting.run import Run
 from byteloom.reporting.text import one_line
 
@@ -18,10 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Inches: small, so that letters can still be read on a phone.
-_SIZE = (5.6, 3.4)
-#: Points of a line; where there are more, what stands out is kept.
-_POINTS = 1500
-_DASHES = ("-", "--", ":", "-.")
+_SIZE = (4.8, 3.1)
 #: Past this, the perplexity is no number that helps.
 _LARGEST_LOSS = 20.0
 
@@ -83,35 +81,42 @@ def _compact(value: float, _: float = 0) -> str:
 
 
 def _memory(value: float, _: float = 0) -> str:
+    if value < 1e6:
+        return f"{value:g}"
     return f"{value / 1e9:g} GB" if value >= 1e9 else f"{value / 1e6:g} MB"
 
 
-#: By name, in the order of the page. A key that is in none gets a plain one of its own.
+#: By name, in the order of the page. A key that is in none gets one of its own.
 _PANELS = {
-    "loss": _Panel("Loss", "nats a token", lines=("loss",), marked=("valid_loss",)),
+    "loss": _Panel("Loss", "loss, nats a token", lines=("loss",), marked=("valid_loss",)),
     "valid_loss": _Panel(
-        "Validation loss and perplexity", "nats a token", marked=("valid_loss",), perplexity=True
+        "Validation loss and perplexity",
+        "loss, nats a token",
+        marked=("valid_loss",),
+        perplexity=True,
     ),
     "learning_rate": _Panel(
         "Learning rate", "learning rate", plain=("learning_rate",), from_zero=True
     ),
-    "grad_norm": _Panel(
-        "Gradient norm", "L2 norm, before clipping", lines=("grad_norm",), log=True
-    ),
+    "grad_norm": _Panel("Gradient norm", "gradient norm", lines=("grad_norm",), log=True),
     "tokens_per_second": _Panel(
         "Throughput", "tokens/s", lines=("tokens_per_second",), from_zero=True, form=_compact
     ),
     "mfu": _Panel(
         "Model FLOPs utilisation",
-        "share of the peak",
+        "MFU",
         lines=("mfu",),
         from_zero=True,
         form=lambda value, _: f"{100 * value:g}%",
     ),
-    "memory_bytes": _Panel("Memory", "peak", plain=("memory_bytes",), from_zero=True, form=_memory),
-    "loss_scale": _Panel("Loss scale", "factor", plain=("loss_scale",), log=True, form=_compact),
-    "skipped": _Panel("Skipped steps", "steps", plain=("skipped",), form=_compact),
-    "epoch": _Panel("Epochs", "times through the data", plain=("epoch",), form=_compact),
+    "memory_bytes": _Panel(
+        "Memory", "peak memory", plain=("memory_bytes",), from_zero=True, form=_memory
+    ),
+    "loss_scale": _Panel(
+        "Loss scale", "loss scale", plain=("loss_scale",), log=True, form=_compact
+    ),
+    "skipped": _Panel("Skipped steps", "skipped steps", plain=("skipped",), form=_compact),
+    "epoch": _Panel("Epochs", "epochs", plain=("epoch",), form=_compact),
 }
 
 
@@ -127,12 +132,12 @@ def draw(runs: Sequence[Run], axis: Axis = "step") -> Iterator[Plot]:
     """
     known = {key for panel in _PANELS.values() for key in panel.keys}
     others = dict.fromkeys(key for run in runs for key in run.history.keys if key not in known)
-    panels = _PANELS | {key: _Panel(one_line(key), one_line(key), plain=(key,)) for key in others}
+    panels = _PANELS | {key: _Panel(one_line(key), one_line(key), lines=(key,)) for key in others}
     last = panels.pop("epoch")  # says the least
     taken: set[str] = set()
     for key, panel in (panels | {"epoch": last}).items():
         curves = [
-            _Curve.of(run, number, one, axis, panel)
+            Curve.of(run, number, one, axis, panel.log)
             for number, run in enumerate(runs)
             for one in panel.keys
         ]
@@ -146,45 +151,7 @@ def draw(runs: Sequence[Run], axis: Axis = "step") -> Iterator[Plot]:
         yield _draw(name, panel, curves, axis, several=len(runs) > 1)
 
 
-@dataclass(frozen=True)
-class _Curve:
-    """One key of one run, ready to be drawn."""
-
-    run: str
-    key: str
-    number: int
-    """Of the run."""
-    x: Values
-    y: Values
-    """Not a number where there is nothing to draw."""
-
-    @classmethod
-    def of(cls, run: Run, number: int, key: str, axis: Axis, panel: _Panel) -> _Curve:
-        x, y = run.history.series(key, axis)
-        fits = np.isfinite(y) & (y > 0 if panel.log else True)
-        if not fits.any():
-            x, y, fits = x[:0], y[:0], fits[:0]
-        return cls(run.name, key, number, x, np.where(fits, y, np.nan))
-
-    @property
-    def look(self) -> dict[str, Any]:
-        """Colour and dashes of the run."""
-        turns, place = divmod(self.number, len(COLOURS))
-        return {"color": COLOURS[place], "linestyle": _DASHES[turns % len(_DASHES)]}
-
-    @property
-    def marker(self) -> str:
-        return MARKERS[self.number % len(MARKERS)]
-
-    def describe(self) -> str:
-        """The curve in words."""
-        y = self.y[np.isfinite(self.y)]
-        if len(y) == 1:
-            return f"{y[0]:.4g}, a single point"
-        return f"from {y[0]:.4g} to {y[-1]:.4g}, lowest {y.min():.4g}, highest {y.max():.4g}"
-
-
-def _draw(name: str, panel: _Panel, curves: list[_Curve], axis: Axis, several: bool) -> Plot:
+def _draw(name: str, panel: _Panel, curves: list[Curve], axis: Axis, several: bool) -> Plot:
     """One plot."""
     is_mixed = len({curve.key for curve in curves}) > 1
     files = render(
@@ -206,7 +173,7 @@ def _draw(name: str, panel: _Panel, curves: list[_Curve], axis: Axis, several: b
     )
 
 
-def _caption(panel: _Panel, curves: list[_Curve], several: bool) -> str:
+def _caption(panel: _Panel, curves: list[Curve], several: bool) -> str:
     """How to read a plot whose lines a legend does not tell."""
     keys = {curve.key for curve in curves}
     parts = []
@@ -217,7 +184,7 @@ def _caption(panel: _Panel, curves: list[_Curve], several: bool) -> str:
     return "; ".join(parts)
 
 
-def _paint(axes: Axes, panel: _Panel, curves: list[_Curve], axis: Axis, several: bool) -> None:
+def _paint(axes: Axes, panel: _Panel, curves: list[Curve], axis: Axis, several: bool) -> None:
     """Draws the curves, axes and legend."""
     unit, label = _unit(axis, max(float(curve.x.max()) for curve in curves))
     legend: dict[str, Any] = {}
@@ -225,23 +192,23 @@ def _paint(axes: Axes, panel: _Panel, curves: list[_Curve], axis: Axis, several:
         x, look = curve.x / unit, curve.look
         single = {"marker": curve.marker} if len(x) == 1 else {}
         if curve.key in panel.lines:
-            axes.plot(*_thin(x, curve.y), **look | single, linewidth=0.8, alpha=0.35)
-            smooth = axes.plot(*_thin(x, _smooth(curve.y)), **look, linewidth=1.6)[0]
-            legend.setdefault(curve.run if several else "training, smoothed", smooth)
+            axes.plot(*thin(x, curve.y), **look | single, linewidth=0.8, alpha=0.35)
+            line = axes.plot(*thin(x, smooth(curve.y)), **look, linewidth=1.6)[0]
+            legend.setdefault(curve.run if several else "training, smoothed", line)
         elif curve.key in panel.marked:
             if not several and panel.lines:  # beside the training loss, in a colour of its own
                 look = {"color": COLOURS[1]}
             line = axes.plot(
-                *_thin(x, curve.y),
+                *thin(x, curve.y),
                 **look,
                 marker=curve.marker,
                 markersize=4,
-                markevery=max(1, min(len(x), _POINTS) // 20),
+                markevery=max(1, min(len(x), POINTS) // 20),
                 linewidth=1.2,
             )[0]
             legend.setdefault(curve.run if several else "validation", line)
         else:
-            line = axes.plot(*_thin(x, curve.y), **look | single, linewidth=1.4)[0]
+            line = axes.plot(*thin(x, curve.y), **look | single, linewidth=1.4)[0]
             legend.setdefault(curve.run, line)
     axes.set_xlabel(label)
     axes.set_ylabel(panel.label)
@@ -251,18 +218,20 @@ def _paint(axes: Axes, panel: _Panel, curves: list[_Curve], axis: Axis, several:
         _legend(axes, legend)
 
 
-def _scale(axes: Axes, panel: _Panel, curves: list[_Curve]) -> None:
+def _scale(axes: Axes, panel: _Panel, curves: list[Curve]) -> None:
     """The vertical axis."""
     lowest = min(float(np.nanmin(curve.y)) for curve in curves)
     highest = max(float(np.nanmax(curve.y)) for curve in curves)
     if panel.log:
-        logarithmic(axes, lowest, highest)
+        axes.set_yscale("log")
+        logarithmic_ticks(axes.yaxis, lowest, highest)
     elif panel.from_zero and lowest >= 0 and highest > 0:
         axes.set_ylim(0, highest * 1.08)
     axes.yaxis.set_major_formatter(panel.form)
     if panel.perplexity and lowest >= 0 and highest < _LARGEST_LOSS:
         right = axes.secondary_yaxis("right", functions=(_exp, _log))
         right.set_ylabel("perplexity")
+        logarithmic_ticks(right.yaxis, np.exp(lowest), np.exp(highest))
         right.yaxis.set_major_formatter(_compact)
 
 
@@ -295,32 +264,3 @@ def _unit(axis: Axis, longest: float) -> tuple[float, str]:
         if longest >= 2 * seconds:
             return seconds, f"time, {name}"
     return 1.0, "time, seconds"
-
-
-def _smooth(y: Values) -> Values:
-    """The mean of what is around each value, of a window that is a part of the whole.
-
-    Towards the ends the window grows narrow on both sides, so that no slope is bent there.
-    """
-    count = len(y)
-    places = np.arange(count)
-    half = np.minimum(np.minimum(places, count - 1 - places), max(1, count // 50))
-    finite = np.isfinite(y)
-    sums = np.r_[0.0, np.cumsum(np.where(finite, y, 0.0))]
-    counts = np.r_[0, np.cumsum(finite)]
-    inside = counts[places + half + 1] - counts[places - half]
-    total = sums[places + half + 1] - sums[places - half]
-    return np.where(finite, total / np.maximum(inside, 1), np.nan)
-
-
-def _thin(x: Values, y: Values) -> tuple[Values, Values]:
-    """The curve with fewer points if it has many: of each piece the lowest and the highest."""
-    if len(x) <= _POINTS:
-        return x, y
-    finite = np.isfinite(y)
-    keep = {0, len(x) - 1}
-    for piece in np.array_split(np.arange(len(x)), _POINTS // 2):
-        keep.add(int(piece[np.where(finite[piece], y[piece], np.inf).argmin()]))
-        keep.add(int(piece[np.where(finite[piece], y[piece], -np.inf).argmax()]))
-    chosen = np.array(sorted(keep))
-    return x[chosen], y[chosen]
