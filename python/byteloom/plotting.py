@@ -124,6 +124,7 @@ def render(
             file = io.BytesIO()
             _save(figure, file, ending)
             files[ending] = file.getvalue()
+            figure.set_layout_engine("none")  # it is laid out: the others need not be again
     return files
 
 
@@ -140,8 +141,8 @@ def inline_svg(svg: bytes, name: str, label: str) -> str:
 
     Example:
         >>> svg = render(lambda axes: axes.plot([1, 2, 3]), [".svg"])[".svg"]
-        >>> inline_svg(svg, "line", "1 to 3 & no more")[:52]
-        '<svg role="img" aria-label="1 to 3 &amp; no more" vie'
+        >>> inline_svg(svg, "line", "1 to 3 & no more")[:49]
+        '<svg role="img" aria-label="1 to 3 &amp; no more"'
     """
     text = svg.decode("utf-8")
     view = re.search(r'viewBox="([^"]*)"', text)
@@ -161,7 +162,9 @@ def _adapt(tag: str, name: str) -> str:
     """A tag of an SVG with its ids, colours and font as the page wants them."""
     tag = re.sub(r'\bid="', f'id="{name}-', tag)
     tag = re.sub(r'(url\(|href=")#', rf"\g<1>#{name}-", tag.replace("xlink:href", "href"))
+    # Versions of matplotlib differ in whether they write one of these or the other.
     tag = re.sub(r"\bfont: ([\d.]+px) [^;\"]*", r"font-size: \1", tag)
+    tag = re.sub(r"\bfont-family: [^;\"]*(; )?", "", tag)
     tag = tag.replace("#000000", "currentColor").replace("fill: #ffffff", "fill: none")
     return tag.replace(_GRID, f"var(--grid, {_GRID})")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from commands import byteloom
 
+from byteloom.cli.report import main
 from made_up_runs import Page, make_run, records
 
 pytest.importorskip("matplotlib")
@@ -44,11 +45,11 @@ def test_json(run: Path, tmp_path: Path) -> None:
 
 def test_of_a_run_of_train_lm(tmp_path: Path) -> None:
     from byteloom.checkpoint import read
-    from byteloom.cli.train_lm import main
+    from byteloom.cli import train_lm
     from tiny_run import make_data, write_toml
 
     make_data(tmp_path)
-    assert main([str(write_toml(tmp_path)), "-o", str(tmp_path / "run")]) == 0
+    assert train_lm.main([str(write_toml(tmp_path)), "-o", str(tmp_path / "run")]) == 0
     done = byteloom("report", tmp_path / "run", "--json")
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(done.stdout)["runs"]
@@ -60,7 +61,7 @@ def test_of_a_run_of_train_lm(tmp_path: Path) -> None:
     page = Page((tmp_path / "run" / "report.html").read_text("utf-8"))
     assert (tmp_path / "run" / "sample.txt").read_text("utf-8")[:5] in page.text("pre")
     # A run with a report in its folder is still a run.
-    assert main(["--resume", str(tmp_path / "run")]) == 0
+    assert train_lm.main(["--resume", str(tmp_path / "run")]) == 0
 
 
 def test_without_torch_and_without_matplotlib(run: Path, tmp_path: Path) -> None:
@@ -90,9 +91,22 @@ def test_without_torch_and_without_matplotlib(run: Path, tmp_path: Path) -> None
         (["run", "--x", "epochs"], 2, "invalid choice: 'epochs'"),
     ],
 )
-def test_what_is_refused(run: Path, arguments: list[str], code: int, message: str) -> None:
-    done = byteloom("report", *arguments, cwd=run.parent)
-    assert done.returncode == code and message in done.stderr and done.stdout == ""
+def test_what_is_refused(
+    run: Path,
+    arguments: list[str],
+    code: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(run.parent)
+    if code == 2:
+        with pytest.raises(SystemExit, match="2"):
+            main(arguments)
+    else:
+        assert main(arguments) == code
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.out == ""
     assert {path.name for path in run.iterdir()} == {"config.toml", "metrics.jsonl", "sample.txt"}
 
 

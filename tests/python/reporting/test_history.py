@@ -45,8 +45,9 @@ def test_axes(tmp_path: Path) -> None:
     assert len(y) == len(x), "step 45 is past what is known"
     x, _ = found.series("valid_loss", "seconds")
     assert list(x) == [line["seconds"] for line in lines if "valid_loss" in line]
-    x, _ = found.series("loss", "tokens")
-    assert list(x) == [line["tokens"] for line in lines if "loss" in line]
+    for axis in ("tokens", "seconds"):
+        x, _ = found.series("loss", axis)
+        assert list(x) == [line[axis] for line in lines if "loss" in line]
 
 
 def test_an_axis_that_nobody_wrote_down(tmp_path: Path) -> None:
