@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Inches: small, so that letters can still be read on a phone.
 _SIZE = (4.8, 3.1)
+#: Of one row of a legend.
+_ROW = 0.21
 #: Past this, the perplexity is no number that helps.
 _LARGEST_LOSS = 20.0
 
@@ -154,8 +157,12 @@ def draw(runs: Sequence[Run], axis: Axis = "step") -> Iterator[Plot]:
 def _draw(name: str, panel: _Panel, curves: list[Curve], axis: Axis, several: bool) -> Plot:
     """One plot."""
     is_mixed = len({curve.key for curve in curves}) > 1
+    width, height = _SIZE
+    if several:  # a long legend does not take its room from the curves
+        names = dict.fromkeys(curve.run for curve in curves)
+        height += _ROW * (math.ceil(len(names) / _columns(names)) - 1)
     files = render(
-        lambda axes: _paint(axes, panel, curves, axis, several), (".png", ".svg"), *_SIZE
+        lambda axes: _paint(axes, panel, curves, axis, several), (".png", ".svg"), width, height
     )
     parts = []
     for curve in curves:
@@ -248,12 +255,18 @@ def _log(perplexity: Any) -> Any:
 def _legend(axes: Axes, lines: dict[str, Any]) -> None:
     """Names of the lines, below the plot."""
     names = [name if len(name) <= 40 else f"{name[:19]}…{name[-20:]}" for name in lines]
-    columns = 1 if max(map(len, names)) > 24 else 2 if max(map(len, names)) > 12 else 3
+    columns = _columns(names)
     # matplotlib leaves out names that begin with _: a character without width goes before them.
     names = [f"\u200b{name}" if name.startswith("_") else name for name in names]
     figure = axes.get_figure()
     assert figure is not None
     figure.legend(list(lines.values()), names, loc="outside lower center", ncols=columns)
+
+
+def _columns(names: Iterable[str]) -> int:
+    """How many names of this length stand beside one another."""
+    longest = max(map(len, names))
+    return 1 if longest > 20 else 2 if longest > 10 else 3
 
 
 def _unit(axis: Axis, longest: float) -> tuple[float, str]:
