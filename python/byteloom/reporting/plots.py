@@ -147,7 +147,7 @@ def draw(runs: Sequence[Run], axis: Axis = "step") -> Iterator[Plot]:
         curves = [curve for curve in curves if len(curve.x)]
         if not curves:
             continue
-        name = re.sub(r"\W+", "_", key, flags=re.ASCII)
+        name = re.sub(r"\W+", "_", key, flags=re.ASCII)[:80] or "_"
         while name in taken:
             name += "_"
         taken.add(name)
@@ -200,7 +200,7 @@ def _paint(axes: Axes, panel: _Panel, curves: list[Curve], axis: Axis, several: 
         single = {"marker": curve.marker} if len(x) == 1 else {}
         if curve.key in panel.lines:
             axes.plot(*thin(x, curve.y), **look | single, linewidth=0.8, alpha=0.35)
-            line = axes.plot(*thin(x, smooth(curve.y)), **look, linewidth=1.6)[0]
+            line = axes.plot(*thin(x, smooth(curve.y)), **look | single, linewidth=1.6)[0]
             legend.setdefault(curve.run if several else "training, smoothed", line)
         elif curve.key in panel.marked:
             if not several and panel.lines:  # beside the training loss, in a colour of its own

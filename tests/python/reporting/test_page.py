@@ -193,13 +193,13 @@ def test_runs_that_are_not_whole(
 
 def test_keys_to_come(tmp_path: Path) -> None:
     extra = {"mfu": 0.4, "memory_bytes": 21_300_000_000, "loss_scale": 65536.0, "skipped": 1,
-             "router/z<loss>": 0.5, "router_z_loss_": 2}  # fmt: skip
+             "router/z<loss>": 0.5, "router_z_loss_": 2, "": 1, "k" * 300: 1}  # fmt: skip
     run = make_run(tmp_path / "run", [line | extra for line in SHORT])
     report = write_report([run])
     page = read(report.page)
     assert names(run) == {
         "loss", "mfu", "memory_bytes", "loss_scale", "skipped",
-        "router_z_loss_", "router_z_loss__",
+        "router_z_loss_", "router_z_loss__", "_", "k" * 80,
     }  # fmt: skip
     assert {"router/z<loss>", "Memory"} <= {text for around, text in page.texts if "h3" in around}
     rows = page.rows()
