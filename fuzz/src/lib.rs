@@ -14,6 +14,7 @@ pub mod packing;
 pub mod parquet;
 pub mod splitting;
 pub mod vocabulary;
+pub mod zstd_frames;
 
 #[path = "../../tests/rust/oracle/mod.rs"]
 pub mod oracle;

@@ -7,6 +7,7 @@ use flate2::{Compression, Decompress, FlushDecompress, GzBuilder, Status};
 
 use crate::edits::edit_bytes;
 use crate::json::Lines;
+use crate::zstd_frames::Frame;
 
 /// Bytes that an archive of some kilobytes may hold here; they can hold thousands of times more.
 const MOST: usize = 1 << 20;
@@ -102,6 +103,8 @@ fn zstd(part: &[u8], [level, fields, extra]: [u8; 3]) -> std::io::Result<Vec<u8>
 pub enum Held {
     /// This.
     Bytes(Vec<u8>),
+    /// This, but a reader in bounded memory may refuse it.
+    Refusable(Vec<u8>),
     /// Nothing that can be trusted: it is damaged.
     Damaged,
     /// More than anybody would wait for.
@@ -126,11 +129,24 @@ pub fn unpacked(packing: Packing, bytes: &[u8]) -> Held {
             }
             Held::Bytes(content)
         }
-        Packing::Zstd => match zstd::bulk::decompress(bytes, MOST) {
-            Ok(content) => Held::Bytes(content),
-            Err(error) if error.to_string().contains("too small") => Held::TooMuch,
-            Err(_) => Held::Damaged,
-        },
+        Packing::Zstd => {
+            let (mut rest, mut content, mut is_refusable) = (bytes, Vec::new(), false);
+            while !rest.is_empty() {
+                let Some((frame, after)) = Frame::split_off(rest) else { return Held::Damaged };
+                match zstd::bulk::decompress(frame.bytes, MOST) {
+                    Ok(held) if content.len() + held.len() <= MOST => {
+                        is_refusable |= frame.is_refusable(held.len());
+                        content.extend(held);
+                    }
+                    Err(error) if !error.to_string().contains("too small") => {
+                        return Held::Damaged;
+                    }
+                    _ => return Held::TooMuch,
+                }
+                rest = after;
+            }
+            if is_refusable { Held::Refusable(content) } else { Held::Bytes(content) }
+        }
     }
 }
 

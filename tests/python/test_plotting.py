@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from byteloom.plotting import COLOURS, MARKERS, check_plot_path, plot
+from byteloom.plotting import COLOURS, MARKERS, check_plot_path, inline_svg, plot, render
+from made_up_runs import Page
 
 STARTS = {".png": b"\x89PNG\r\n", ".svg": b"<?xml", ".pdf": b"%PDF-"}
 
@@ -34,6 +37,43 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
         1 / 0  # noqa: B018
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_several_formats_of_one_drawing(tmp_path: Path) -> None:
+    """The same bytes as the files of :func:`plot`."""
+    pytest.importorskip("matplotlib")
+    drawn = []
+    files = render(lambda axes: drawn.append(axes.plot([1, 2, 3])), list(STARTS)[:3], 4, 3)
+    assert len(drawn) == 1
+    for ending, data in files.items():
+        with plot(tmp_path / f"plot{ending}", 4, 3) as axes:
+            axes.plot([1, 2, 3])
+        assert data.startswith(STARTS[ending])
+    assert files[".png"] == (tmp_path / "plot.png").read_bytes()
+
+
+def test_an_svg_in_a_page() -> None:
+    pytest.importorskip("matplotlib")
+    label = '<b> #000000 & "q" --> id="x" xlink:href="#a" font: 3px serif'
+
+    def paint(axes: Any) -> None:
+        axes.plot([1, 2, 3], marker="o", color=COLOURS[0])
+        axes.plot([3, 2, 1], color="black")
+        axes.set_title(label)
+
+    svg = render(paint, [".svg"])[".svg"]
+    found = [inline_svg(svg, name, label) for name in ("one", "two")]
+    page = Page("".join(found))
+    assert [element["aria-label"] for element in page.all("svg")] == [label, label]
+    assert [text for around, text in page.texts if "text" in around].count(label) == 2
+    ids = [element["id"] or "" for _, element in page.elements if "id" in element]
+    assert len(ids) == len(set(ids))
+    assert sum(name.startswith("two-") for name in ids) == len(ids) / 2
+    hrefs = [element["href"] or "" for element in page.all("use")]
+    assert hrefs and {href.removeprefix("#") for href in hrefs} <= set(ids)
+    styles = " ".join(element.get("style") or "" for _, element in page.elements)
+    assert COLOURS[0] in styles and "currentColor" in styles and "var(--grid" in styles
+    assert not {"#000000", "#ffffff", "DejaVu"} & set(re.findall(r"#\w+|\w+", styles))
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ COMMANDS = {
     "decode": ("decode", "token file -> text"),
     "train-lm": ("train_lm", "train a language model on token files"),
     "generate": ("generate", "let a trained model write"),
+    "report": ("report", "runs -> a page with figures, plots and samples"),
     "inspect": ("inspect", "look into a tokenizer: tokens, compression, merges, overlap"),
     "eval": ("eval", "loss, perplexity and bits per byte of a model on text or tokens"),
 }
