@@ -87,6 +87,13 @@ class ModelConfig:
             return TransformerLM(self)
 
 
+def _stream_dtype(x: Tensor) -> torch.dtype:
+    """The type in which tokens go from block to block: autocast's, if its range is float32's."""
+    device = x.device.type
+    narrow = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device)
+    return torch.bfloat16 if narrow is torch.bfloat16 else x.dtype
+
+
 class TransformerLM(nn.Module):
     """Embedding, blocks, norm, and a linear map to one logit a token of the vocabulary.
 
@@ -143,7 +150,7 @@ class TransformerLM(nn.Module):
         if positions is None and cache is not None:
             positions = cache.layers[0].next_positions(ids.shape[1], ids.device)
         x = self.position.embed(self.token_embeddings(ids), positions)
-        x = self.dropout(x)
+        x = self.dropout(x.to(_stream_dtype(x)))
         for i, layer in enumerate(self.layers):
             if cache is None:
                 x = self.recomputing(layer, x, positions, self.position)

@@ -298,3 +298,16 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_nothing_else(tmp_path: Path)
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
         checkpoint.save(*make(0), 1, tmp_path / "nowhere" / "a.safetensors")
+
+
+def test_any_flipped_bit_of_a_tensor_is_noticed(tmp_path: Path) -> None:
+    model, path = torch.nn.Linear(3, 2), tmp_path / "a.safetensors"
+    checkpoint.save(model, None, 1, path)
+    data = path.read_bytes()
+    begin = 8 + int.from_bytes(data[:8], "little")
+    for at in range(begin, len(data)):
+        damaged = bytearray(data)
+        damaged[at] ^= 1 << at % 8
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="checksum of model"):
+            checkpoint.read(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -44,6 +45,7 @@ def write(checkpoint: Checkpoint, out: Destination) -> None:
         "optimizer": _pack(checkpoint.optimizer, "optimizer", tensors),
         "state": _pack(checkpoint.state, "state", tensors),
     }
+    header["crc32"] = {name: zlib.crc32(_data(tensor)) for name, tensor in tensors.items()}
     metadata = {"format": "pt", "byteloom": json.dumps(header)}
     if isinstance(out, str | os.PathLike):
         if not Path(out).parent.is_dir():
@@ -80,6 +82,9 @@ def read(src: Source, optimizer: bool = True) -> Checkpoint:
                 f"its format is {version}, this byteloom {__version__} reads up to "
                 f"{FORMAT_VERSION}; it was written by {header['byteloom_version']}"
             )
+        for tensor_name, checksum in header.get("crc32", {}).items():
+            if tensor_name in tensors and zlib.crc32(_data(tensors[tensor_name])) != checksum:
+                raise ValueError(f"the checksum of {tensor_name} is wrong: the file is damaged")
         prefix = "model."
         return Checkpoint(
             iteration=header["iteration"],
@@ -149,9 +154,13 @@ def _stream(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], file: Bi
     text += b" " * (-len(text) % 8)
     file.write(len(text).to_bytes(8, "little") + text)
     for name in order:
-        plain = tensors[name].detach().cpu().contiguous().flatten()
-        if plain.numel():
-            file.write(plain.view(torch.uint8).numpy().data)
+        file.write(_data(tensors[name]))
+
+
+def _data(tensor: Tensor) -> memoryview:
+    """A tensor's bytes, without a copy if it lies in main memory as it should."""
+    plain = tensor.detach().cpu().contiguous().flatten()
+    return plain.view(torch.uint8).numpy().data if plain.numel() else memoryview(b"")
 
 
 def name_of(src: Source) -> str:

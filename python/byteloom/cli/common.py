@@ -8,6 +8,7 @@ import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -90,6 +91,11 @@ def peak_megabytes() -> float:
 def say(message: str) -> None:
     """Prints a message for people: to stderr, so that stdout holds results only."""
     print(message, file=sys.stderr, flush=True)
+
+
+def step_or_best(text: str) -> int | Literal["best"]:
+    """A checkpoint as options name it."""
+    return "best" if text == "best" else int(text)
 
 
 def execute(body: Callable[[], int | None]) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from byteloom.cli.common import HelpFormatter, add_json, execute
+from byteloom.cli.common import HelpFormatter, add_json, execute, step_or_best
 from byteloom.cli.extra import needs_training_extra
 from byteloom.data.shards import is_folder_of_shards
 from byteloom.data.token_file import TokenFile
@@ -42,7 +42,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--batch-size", type=int, default=32, metavar="B", help="windows at once")
     parser.add_argument(
-        "--checkpoint", type=int, metavar="STEP", help="which checkpoint; default: the newest"
+        "--checkpoint",
+        type=step_or_best,
+        metavar="STEP",
+        help="which checkpoint, or best: that with the best validation loss; default: the newest",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     add_json(parser)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from byteloom.cli.common import HelpFormatter, execute
+from byteloom.cli.common import HelpFormatter, execute, step_or_best
 from byteloom.cli.extra import needs_training_extra
 
 DESCRIPTION = """\
@@ -51,7 +51,10 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"special token to end at, '' for none; default: {END_OF_TEXT} if there is one",
     )
     parser.add_argument(
-        "--checkpoint", type=int, metavar="STEP", help="which checkpoint; default: the newest"
+        "--checkpoint",
+        type=step_or_best,
+        metavar="STEP",
+        help="which checkpoint, or best: that with the best validation loss; default: the newest",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser

@@ -153,6 +153,7 @@ def resume(path: Path) -> tuple[Run | None, RunFolder]:
 def train(state: Run, folder: RunFolder, as_json: bool) -> int:
     """Trains to the end, or to a signal; reports; returns the exit code."""
     from byteloom import config
+    from byteloom.training.loop import NonFiniteError
     from byteloom.training.loop import train as train_loop
     from byteloom.training.metrics import Progress, Sink, Wandb
     from byteloom.training.sample import write_sample
@@ -165,6 +166,9 @@ def train(state: Run, folder: RunFolder, as_json: bool) -> int:
             sinks.append(Wandb(run_config.logging.wandb, folder.path, config.dump(run_config)))
         sinks.append(Progress(run_config.training.steps, state.step))
         signal = train_loop(state, folder, sinks, tokenizer.fingerprint if tokenizer else "")
+    except NonFiniteError as error:
+        say(f"error: {error}")
+        return FAILED
     finally:
         for sink in sinks:
             sink.close()

@@ -61,9 +61,9 @@ def linear_cross_entropy(
         >>> torch.allclose(sums.nats / sums.tokens, expected)
         True
     """
-    if piece is None:
-        piece = max(1, _LOGITS.get(hidden.device.type, 1 << 26) // weight.shape[0])
     device = hidden.device.type
+    if piece is None:
+        piece = _piece_size(targets.numel(), weight.shape[0], _LOGITS.get(device, 1 << 26))
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
     objective, nats, tokens = cast(
         tuple[Tensor, Tensor, Tensor],
@@ -77,6 +77,15 @@ def linear_cross_entropy(
         ),
     )
     return Sums(objective, nats, tokens)
+
+
+def _piece_size(tokens: int, vocab: int, logits: int) -> int:
+    """Tokens a piece: all pieces alike if that can be, as what is compiled and tuned is a shape."""
+    pieces = max(1, -(-tokens * vocab // logits))
+    for more in range(pieces, 2 * pieces):
+        if tokens % more == 0:
+            return max(1, tokens // more)
+    return max(1, tokens // pieces)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -135,15 +144,17 @@ def _piece(
 ) -> tuple[Float[Tensor, " sums"], Float[Tensor, "piece vocab"]]:
     """A piece's sums (objective, nats, tokens), and the objective's gradient by the logits."""
     wide = logits.float()
-    log_z = wide.logsumexp(-1)
-    counted = (targets != IGNORED).to(wide.dtype)
+    counted = (targets != IGNORED).to(wide.dtype)[:, None]
     index = targets.clamp_min(0)[:, None]
-    nats = ((log_z - wide.gather(-1, index).squeeze(-1)) * counted).sum()
+    log_probabilities = wide.log_softmax(-1)
+    of_targets = log_probabilities.gather(-1, index)
+    log_z = wide.gather(-1, index) - of_targets
+    nats = -(of_targets * counted).sum()
     penalty = z_loss * (log_z.square() * counted).sum()
     # d nats / d logit = probability - 1 at the target; d log_z^2 / d logit = 2 log_z probability.
-    share = counted * (1 + 2 * z_loss * log_z)
-    gradient = (wide - log_z[:, None]).exp() * share[:, None]
-    gradient = gradient.scatter_add(-1, index, -counted[:, None])
+    # In place: where nothing is compiled, these are most of the time.
+    gradient = log_probabilities.exp_().mul_(counted * (1 + 2 * z_loss * log_z))
+    gradient.scatter_add_(-1, index, -counted)
     return torch.stack((nats + penalty, nats, counted.sum())), gradient.to(logits.dtype)
 
 

@@ -21,7 +21,7 @@ from byteloom.training.throughput import memory_in_use, peak_flops, training_flo
 from byteloom.training.writer import CheckpointWriter
 
 
-class NonFiniteError(ArithmeticError):
+class NonFiniteError(RuntimeError):
     """Too many steps had a loss or a gradient that was not finite."""
 
 

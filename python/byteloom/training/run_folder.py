@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import safetensors.torch
 import torch
@@ -116,15 +117,19 @@ class RunFolder:
         return Tokenizer.load(self.tokenizer_file) if self.tokenizer_file.exists() else None
 
     def load_model(
-        self, step: int | None = None, device: torch.device | str = "cpu"
+        self, step: int | Literal["best"] | None = None, device: torch.device | str = "cpu"
     ) -> TransformerLM:
         """The model of a step's checkpoint, by default the newest, in evaluation mode.
+
+        Args:
+            step: "best" is that of the best validation loss.
+            device: where it goes.
 
         Raises:
             FileNotFoundError: no such checkpoint.
             ValueError: it is damaged, or of another model than config.toml describes.
         """
-        path = self.checkpoint_at(step)
+        path = self.best_file if step == "best" else self.checkpoint_at(step)
         model = self.load_config().model.build()
         checkpoint.read(path, optimizer=False).restore(model, name=str(path))
         return model.to(device).eval()

@@ -166,7 +166,11 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert caught.value.code == 0
     assert "examples:" in text and "train-lm --resume RUN" in text
-    for key in ("--model.d_model INT", "--training.dtype fp32|tf32|bf16|fp16", "--logging.wandb.mode"):
+    for key in (
+        "--model.d_model INT",
+        "--training.dtype fp32|tf32|bf16|fp16",
+        "--logging.wandb.mode",
+    ):
         assert key in text
     assert "(default: None)" not in text
 
