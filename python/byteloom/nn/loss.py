@@ -63,7 +63,7 @@ def linear_cross_entropy(
     """
     device = hidden.device.type
     if piece is None:
-        piece = _piece_size(targets.numel(), weight.shape[0], _LOGITS.get(device, 1 << 26))
+        piece = piece_size(targets.numel(), weight.shape[0], device)
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
     objective, nats, tokens = cast(
         tuple[Tensor, Tensor, Tensor],
@@ -79,8 +79,15 @@ def linear_cross_entropy(
     return Sums(objective, nats, tokens)
 
 
-def _piece_size(tokens: int, vocab: int, logits: int) -> int:
-    """Tokens a piece: all pieces alike if that can be, as what is compiled and tuned is a shape."""
+def piece_size(tokens: int, vocab: int, device: str) -> int:
+    """Tokens a piece: all pieces alike if that can be, as what is compiled and tuned is a shape.
+
+    Args:
+        tokens: of the batch.
+        vocab: logits a token.
+        device: "cuda" or "cpu", say.
+    """
+    logits = _LOGITS.get(device, 1 << 26)
     pieces = max(1, -(-tokens * vocab // logits))
     for more in range(pieces, 2 * pieces):
         if tokens % more == 0:

@@ -68,9 +68,14 @@ def offloading(enabled: bool, device: torch.device) -> AbstractContextManager[ob
     return saved_tensors_hooks(_pack, _unpack)
 
 
-def _pack(tensor: Tensor) -> tuple[torch.device, Tensor]:
+def is_moved(tensor: Tensor) -> bool:
+    """Whether :func:`offloading` moves what the gradients will need: no weights, nothing small."""
     is_weight = isinstance(tensor, nn.Parameter) or isinstance(tensor._base, nn.Parameter)
-    if is_weight or tensor.numel() * tensor.element_size() < _SMALL:
+    return not is_weight and tensor.numel() * tensor.element_size() >= _SMALL
+
+
+def _pack(tensor: Tensor) -> tuple[torch.device, Tensor]:
+    if not is_moved(tensor):
         return tensor.device, tensor
     waiting = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=torch.cuda.is_available())
     # The copy goes into the stream of the device, which copies back from it before anybody looks.

@@ -1,0 +1,169 @@
+"""What a computation without memory would hold: bytes by purpose, peaks by segment, products."""
+
+from __future__ import annotations
+
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+_aten = torch.ops.aten
+#: Operations that write nothing: what comes out is not there yet, or shares what went in.
+_SILENT = {_aten.empty.memory_format, _aten.empty_like.default, _aten.detach.default}
+
+
+class Ledger(TorchDispatchMode):
+    """Watches every operation below autograd, and puts down what it makes, computes and moves.
+
+    Made for tensors that hold nothing (``FakeTensorMode``): what would be read back from them is 0,
+    or true. All tensors of one storage are one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: What is going on: "forward", "loss", "backward", "optimizer".
+        self.phase = "made"
+        #: In which part of the model.
+        self.part = "rest"
+        #: Names under which peaks are put down now.
+        self.segments: Sequence[str] = ()
+        #: Bytes that exist, by purpose.
+        self.live: Counter[str] = Counter()
+        #: Segment -> the same when their sum was greatest.
+        self.peaks: dict[str, Counter[str]] = {}
+        #: (phase, part, "products" or "scores") -> operations.
+        self.flops: Counter[tuple[str, str, str]] = Counter()
+        #: Phase -> bytes read and written by everything else.
+        self.moved: Counter[str] = Counter()
+        #: Tensors of this last dimension and type stay within one kernel, and are not held.
+        self.fused: tuple[int, torch.dtype] | None = None
+        self._storages: dict[int, tuple[weakref.ref[Any], int, str]] = {}
+        self._inside: list[str] = []
+
+    def enter(self, phase: str, segments: Sequence[str]) -> None:
+        """Something else begins."""
+        self.phase, self.segments = phase, segments
+        self._look()
+
+    def note(self, tensors: Iterable[Tensor], purpose: str) -> int:
+        """Puts tensors down under a purpose, whatever they were before; returns their bytes."""
+        total = 0
+        for tensor in tensors:
+            storage = tensor.untyped_storage()
+            key = storage._cdata
+            if key in self._storages:
+                reference, size, former = self._storages[key]
+                self.live[former] -= size
+            else:
+                size = storage.nbytes()
+                reference = weakref.ref(storage, self._forgetter(key))
+            self._storages[key] = (reference, size, purpose)
+            self.live[purpose] += size
+            total += size
+        self._look()
+        return total
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """One operation."""
+        if func is _aten._local_scalar_dense.default:
+            return args[0].dtype == torch.bool or 0
+        result = func(*args, **(kwargs or {}))
+        made = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+        flops = operations(func, args, kwargs or {}, result)
+        if flops:
+            kind = "scores" if _is_attention(func) or func is _aten.bmm.default else "products"
+            again = self.phase == "backward" and bool(self._inside)
+            self.flops["recomputed" if again else self.phase, self.part, kind] += flops
+        elif not func.is_view and func not in _SILENT:
+            read = {id(leaf): leaf for leaf in tree_leaves((args, kwargs)) if _is_tensor(leaf)}
+            self.moved[self.phase] += sum(map(_size, [*read.values(), *made]))
+        new = [tensor for tensor in made if self._is_new(tensor)]
+        if new:
+            self.note(new, self.phase)
+        return result
+
+    @contextmanager
+    def parts_of(self, parts: Mapping[nn.Module, str]) -> Iterator[None]:
+        """Within the block, what these modules compute, and its gradients, counts as theirs."""
+
+        def begin(module: nn.Module, *_: Any) -> None:
+            self._inside.append(self.part)
+            self.part = parts[module]
+
+        def end(module: nn.Module, _: Any, output: Any) -> None:
+            if not self._inside:
+                return  # a second time, as the module ended in an exception
+            self.part = self._inside.pop()
+            if self.phase == "forward" and isinstance(output, Tensor) and output.requires_grad:
+                output.register_hook(lambda _: setattr(self, "part", parts[module]))
+
+        handles: list[Any] = []
+        for module in parts:
+            handles.append(module.register_forward_pre_hook(begin))
+            # Recomputing ends in an exception as soon as it has all that it needs.
+            handles.append(module.register_forward_hook(end, always_call=True))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _is_new(self, tensor: Tensor) -> bool:
+        if self.fused == (tensor.shape[-1] if tensor.ndim == 2 else None, tensor.dtype):
+            return False
+        return tensor.untyped_storage()._cdata not in self._storages
+
+    def _forgetter(self, key: int) -> Callable[[Any], None]:
+        def forget(_: Any) -> None:
+            _, size, purpose = self._storages.pop(key)
+            self.live[purpose] -= size
+
+        return forget
+
+    def _look(self) -> None:
+        total = self.live.total()
+        for name in self.segments:
+            if name not in self.peaks or total > self.peaks[name].total():
+                self.peaks[name] = self.live.copy()
+
+
+def operations(
+    func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any = None
+) -> int:
+    """Multiplications and additions of an operation's products of matrices.
+
+    Attention counts as the formula has it: two products forward, four backward, of all queries
+    with all keys. What a kernel computes a second time to save memory is not counted.
+    """
+    if _is_attention(func):
+        backward = "backward" in func.__name__
+        q, k, v = args[backward : backward + 3]
+        pairs = q.shape[:-1].numel() * k.shape[-2]
+        return int((2 + 2 * backward) * pairs * (q.shape[-1] + v.shape[-1]))
+    formula = flop_registry.get(func._overloadpacket)
+    return int(formula(*args, **kwargs, out_val=result)) if formula else 0
+
+
+def _is_attention(func: Any) -> bool:
+    return "_scaled_dot_product" in func.__name__
+
+
+def _is_tensor(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor)
+
+
+def _size(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()

@@ -1,0 +1,232 @@
+"""One training step on tensors that hold nothing: the code that trains says what it would take.
+
+Nothing here knows what a block is made of. The step of :mod:`byteloom.training.step` runs, with the
+model of the configuration, and :class:`Ledger` watches. As blocks are alike, three and four of them
+tell what any number takes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd.graph import saved_tensors_hooks
+
+from byteloom.model import TransformerLM
+from byteloom.nn.loss import Sums, linear_cross_entropy, piece_size
+from byteloom.nn.recompute import Recomputing, is_moved
+from byteloom.training.config import RunConfig
+from byteloom.training.estimate.ledger import Ledger
+from byteloom.training.plan import Plan
+from byteloom.training.scaling import LossScale
+from byteloom.training.state import Run
+from byteloom.training.step import train_step
+
+K = TypeVar("K", bound=Hashable)
+
+#: Module's name within a block -> the part it belongs to; other names stand for themselves.
+PARTS = {"ln1": "norms", "attn": "attention", "ln2": "norms", "ffn": "feed-forward"}
+#: So many blocks tell what any number takes: a first, a last, and those next to them.
+_FEW = (3, 4)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one step holds, computes and moves."""
+
+    peaks: dict[str, Counter[str]]
+    """Segment -> bytes by purpose when there were most."""
+    flops: Counter[tuple[str, str, str]]
+    """(phase, part, products or scores) -> operations in one batch."""
+    moved: Counter[str]
+    """Phase -> bytes that all but products read and write, in one batch."""
+    kept: Counter[str]
+    """Bytes kept for the gradients when the forward pass is over, by purpose."""
+    waiting: Counter[str]
+    """Bytes of those that wait in main memory, under "offloaded"."""
+
+    def at(self, other: Trace, blocks: int) -> Trace:
+        """With ``blocks`` blocks, where this one has 3 and ``other`` 4."""
+        far = blocks - _FEW[0]
+        return Trace(
+            {name: _line(peak, other.peaks[name], far) for name, peak in self.peaks.items()},
+            _line(self.flops, other.flops, far),
+            _line(self.moved, other.moved, far),
+            _line(self.kept, other.kept, far),
+            _line(self.waiting, other.waiting, far),
+        )
+
+
+def _line(at_three: Counter[K], at_four: Counter[K], far: int) -> Counter[K]:
+    keys = at_three | at_four
+    return Counter({k: at_three[k] + (at_four[k] - at_three[k]) * far for k in keys})
+
+
+def trace(run_config: RunConfig, device: str) -> Trace:
+    """What a step of a run takes on a device of this type ("cuda", "cpu" ...), here or not."""
+    blocks = run_config.model.num_layers
+    if blocks <= _FEW[1]:
+        return trace_whole(run_config, device)
+    few, more = (
+        trace_whole(replace(run_config, model=replace(run_config.model, num_layers=n)), device)
+        for n in _FEW
+    )
+    return few.at(more, blocks)
+
+
+def trace_whole(run_config: RunConfig, device: str) -> Trace:
+    """The same, with all blocks."""
+    # Always as tensors of a CPU: they need no GPU, and the same operations are done to them.
+    with FakeTensorMode(), torch.random.fork_rng(devices=[]):
+        return _Tracer(run_config, device).trace()
+
+
+class _Tracer:
+    """A run of empty tensors, and what is put down on the way."""
+
+    def __init__(self, run_config: RunConfig, device: str) -> None:
+        self.config, self.device = run_config, device
+        training = run_config.training
+        self.ledger = Ledger()
+        self.waiting: Counter[str] = Counter()
+        self.kept: Counter[str] = Counter()
+        self.model = TransformerLM(run_config.model)
+        # What is compiled computes again by itself what is cheap: compare docs/training.md.
+        cheap = training.compile and training.recompute == "none"
+        self.model.recomputing = Recomputing("selective" if cheap else training.recompute)
+        #: More batches of a step are like the second.
+        self.num_batches = min(training.accumulation, 2)
+
+    def trace(self) -> Trace:
+        """Takes the step."""
+        training, model, ledger = self.config.training, self.model, self.ledger
+        ledger.note(model.parameters(), "weights")
+        ledger.note(model.buffers(), "buffers")
+        for parameter in model.parameters():
+            parameter.register_post_accumulate_grad_hook(
+                lambda p: ledger.note([p.grad], "gradients") and None
+            )
+        run = Run(
+            config=self.config,
+            device=torch.device("cpu"),
+            model=model,
+            objective=self.objective,
+            optimizer=self.config.optimizer.build(model),
+            schedule=self.config.schedule.build(training.steps),
+            batches=None,  # type: ignore[arg-type]
+            validation=None,
+            plan=Plan(1),
+            spikes=None,
+            loss_scale=LossScale() if training.dtype == "fp16" else LossScale(1.0),
+        )
+        run.optimizer.register_step_pre_hook(
+            lambda *_: ledger.enter("optimizer", ["optimizer step"])
+        )
+        parts = {model.token_embeddings: "embeddings", model.ln_final: "norms"}
+        for layer in model.layers:
+            # What has no weights (dropout) belongs to what it follows.
+            named = [(name, m) for name, m in layer.named_children() if list(m.parameters())]
+            parts |= {m: PARTS.get(name, name) for name, m in named}
+        with ledger, ledger.parts_of(parts):
+            self.mark_blocks()
+            shape = (training.batch_size, self.config.model.context_length)
+            ids = [torch.zeros(2, *shape, dtype=torch.long) for _ in range(self.num_batches)]
+            ledger.note(ids, "batches")
+            train_step(run, [tuple(pair.unbind()) for pair in ids])  # type: ignore[misc]
+        return self.result(run)
+
+    def mark_blocks(self) -> None:
+        """Names the segments: those of the first blocks, of the last, and what is between them."""
+        last = len(self.model.layers) - 1
+
+        def names(phase: str, i: int) -> list[str]:
+            ends = {"first": 0, "second": 1, "last but one": last - 1, "last": last}
+            return [f"{phase}, {name} block" for name, place in ends.items() if place == i]
+
+        for i, layer in enumerate(self.model.layers):
+
+            def begin(_: Any, __: Any, i: int = i) -> None:
+                if self.ledger.phase == "forward":
+                    self.ledger.enter("forward", names("forward", i))
+
+            def end(_: Any, __: Any, output: Any, i: int = i) -> None:
+                if self.ledger.phase == "forward":
+                    output.register_hook(
+                        lambda _: self.ledger.enter("backward", names("backward", i))
+                    )
+
+            layer.register_forward_pre_hook(begin)
+            layer.register_forward_hook(end)
+
+    def objective(self, inputs: Tensor, targets: Tensor) -> Sums:
+        """As :class:`byteloom.training.objective.Objective`, and put down."""
+        model, ledger, training = self.model, self.ledger, self.config.training
+        vocab = self.config.model.vocab_size
+        with self.offloading():
+            ledger.enter("forward", ["forward, embedding"])
+            hidden = model.hidden(inputs)
+            ledger.enter("loss", ["loss"])
+            ledger.part = "head"
+            if training.compile and hidden.dtype != torch.float32:
+                ledger.fused = (vocab, torch.float32)
+            sums = linear_cross_entropy(
+                hidden,
+                model.lm_head.weight,
+                targets,
+                training.z_loss,
+                piece_size(targets.numel(), vocab, self.device),
+            )
+            ledger.fused = None
+        del hidden
+        if not self.kept:
+            self.kept = Counter({k: ledger.live[k] for k in ("forward", "loss")})
+        ledger.enter("backward", ["backward, head"])
+        return sums
+
+    def offloading(self) -> AbstractContextManager[object]:
+        """As :func:`byteloom.nn.recompute.offloading`, without a place to put things."""
+        if not self.config.training.offload or self.device == "cpu":
+            return nullcontext()
+
+        def pack(tensor: Tensor) -> Any:
+            if not is_moved(tensor):
+                return tensor
+            self.waiting["offloaded"] += tensor.numel() * tensor.element_size()
+            return tensor.shape, tensor.dtype
+
+        def unpack(packed: Any) -> Tensor:
+            if isinstance(packed, Tensor):
+                return packed
+            shape, dtype = packed
+            return torch.empty(shape, dtype=dtype)
+
+        return saved_tensors_hooks(pack, unpack)
+
+    def result(self, run: Run) -> Trace:
+        """What was put down, as that of a later step: the optimizer's state is there throughout."""
+        peaks = self.ledger.peaks
+        state = self.ledger.note(
+            (x for s in run.optimizer.state.values() for x in s.values() if isinstance(x, Tensor)),
+            "optimizer state",
+        )
+        more = self.config.training.accumulation - self.num_batches
+        training = self.config.training
+        ids = 16 * more * training.batch_size * self.config.model.context_length
+        for name, peak in peaks.items():
+            peak["optimizer state"] += state
+            peak["batches"] += ids
+            if name == "optimizer step":
+                peak["optimizer"] -= state
+        n = self.num_batches
+        flops = Counter({key: count // n for key, count in self.ledger.flops.items()})
+        moved = Counter(
+            {k: size // (1 if k == "optimizer" else n) for k, size in self.ledger.moved.items()}
+        )
+        waiting = Counter({k: size // n for k, size in self.waiting.items()})
+        return Trace(peaks, flops, moved, self.kept, waiting)
