@@ -17,6 +17,7 @@ COMMANDS = {
     "add-counts": ("add_counts", "counts of shards or machines -> their sums"),
     "encode": ("encode", "text -> token file"),
     "decode": ("decode", "token file -> text"),
+    "estimate": ("estimate", "what a run would cost: parameters, memory, time; whether it fits"),
     "train-lm": ("train_lm", "train a language model on token files"),
     "generate": ("generate", "let a trained model write"),
     "report": ("report", "runs -> a page with figures, plots and samples"),

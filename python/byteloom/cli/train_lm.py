@@ -185,7 +185,9 @@ def train(state: Run, folder: RunFolder, as_json: bool) -> int:
 
 
 def describe(state: Run) -> None:
-    """Says what is about to be trained."""
+    """Says what is about to be trained, and warns if there is not enough memory for it."""
+    from byteloom.training.estimate import shortage
+
     steps = state.config.training.steps
     parameters = sum(parameter.numel() for parameter in state.model.parameters())
     tokens, epochs = state.tokens_before(steps), state.batches.epoch_at(state.plan.before(steps))
@@ -196,6 +198,8 @@ def describe(state: Run) -> None:
         f"{tokens:,} in all\n"
         f"data      {len(state.batches.ids):,} tokens, gone through {epochs:.2f} times"
     )
+    if lack := shortage(state):
+        say(f"warning: {lack}")
 
 
 def report(folder: RunFolder, as_json: bool) -> None:

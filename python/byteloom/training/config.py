@@ -154,12 +154,7 @@ def resolve(tables: Mapping[str, Any], source: str | os.PathLike[str] = "") -> R
             model that contradict each other.
         FileNotFoundError: a file that is named does not exist.
     """
-    model = tables.get("model", {})
-    if isinstance(model, Mapping) and "vocab_size" not in model:
-        # Any size will do to check everything else first.
-        data = config.load(RunConfig, _with_vocab_size(tables, 1), source).data
-        tables = _with_vocab_size(tables, _vocab_size(data))
-    run = config.load(RunConfig, tables, source)
+    run = resolve_model(tables, source)
     check_data(run)
     data = replace(
         run.data,
@@ -171,6 +166,21 @@ def resolve(tables: Mapping[str, Any], source: str | os.PathLike[str] = "") -> R
         run.training, num_threads=run.training.num_threads or torch.get_num_threads()
     )
     return replace(run, data=data, training=training)
+
+
+def resolve_model(tables: Mapping[str, Any], source: str | os.PathLike[str] = "") -> RunConfig:
+    """The same as far as the model is concerned: with ``model.vocab_size``, no file is read.
+
+    Raises:
+        ValueError: see :func:`resolve`.
+        FileNotFoundError: ``model.vocab_size`` is left out, and the files that tell it are missing.
+    """
+    model = tables.get("model", {})
+    if isinstance(model, Mapping) and "vocab_size" not in model:
+        # Any size will do to check everything else first.
+        data = config.load(RunConfig, _with_vocab_size(tables, 1), source).data
+        tables = _with_vocab_size(tables, _vocab_size(data))
+    return config.load(RunConfig, tables, source)
 
 
 def _with_vocab_size(tables: Mapping[str, Any], vocab_size: int) -> dict[str, Any]:

@@ -37,9 +37,11 @@ def training_flops(model: TransformerLM) -> float:
 
 def peak_flops(device: torch.device) -> float | None:
     """Operations a second that a device can do in bf16; ``None`` if that is not known."""
-    if device.type != "cuda":
-        return None
-    name = torch.cuda.get_device_name(device)
+    return peak_flops_of(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
+
+
+def peak_flops_of(name: str) -> float | None:
+    """The same of a GPU by its name, or a part of it such as "H100"."""
     return next((peak for key, peak in _PEAKS.items() if key in name), None)
 
 

@@ -19,7 +19,7 @@ _aten = torch.ops.aten
 _SILENT = {_aten.empty.memory_format, _aten.empty_like.default, _aten.detach.default}
 
 
-class Ledger(TorchDispatchMode):
+class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Watches every operation below autograd, and puts down what it makes, computes and moves.
 
     Made for tensors that hold nothing (``FakeTensorMode``): what would be read back from them is 0,
@@ -27,7 +27,7 @@ class Ledger(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         #: What is going on: "forward", "loss", "backward", "optimizer".
         self.phase = "made"
         #: In which part of the model.
@@ -42,6 +42,8 @@ class Ledger(TorchDispatchMode):
         self.flops: Counter[tuple[str, str, str]] = Counter()
         #: Phase -> bytes read and written by everything else.
         self.moved: Counter[str] = Counter()
+        #: Phase -> operations that do work, of any size.
+        self.calls: Counter[str] = Counter()
         #: Tensors of this last dimension and type stay within one kernel, and are not held.
         self.fused: tuple[int, torch.dtype] | None = None
         self._storages: dict[int, tuple[weakref.ref[Any], int, str]] = {}
@@ -83,6 +85,7 @@ class Ledger(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         made = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         flops = operations(func, args, kwargs or {}, result)
+        self.calls[self.phase] += not func.is_view
         if flops:
             kind = "scores" if _is_attention(func) or func is _aten.bmm.default else "products"
             again = self.phase == "backward" and bool(self._inside)
@@ -108,7 +111,9 @@ class Ledger(TorchDispatchMode):
                 return  # a second time, as the module ended in an exception
             self.part = self._inside.pop()
             if self.phase == "forward" and isinstance(output, Tensor) and output.requires_grad:
-                output.register_hook(lambda _: setattr(self, "part", parts[module]))
+                output.register_hook(  # type: ignore[no-untyped-call]
+                    lambda _: setattr(self, "part", parts[module])
+                )
 
         handles: list[Any] = []
         for module in parts:
@@ -153,7 +158,9 @@ def operations(
         q, k, v = args[backward : backward + 3]
         pairs = q.shape[:-1].numel() * k.shape[-2]
         return int((2 + 2 * backward) * pairs * (q.shape[-1] + v.shape[-1]))
-    formula = flop_registry.get(func._overloadpacket)
+    # `addmm_` computes what `addmm` does.
+    name = func._overloadpacket.__name__.rstrip("_")
+    formula = flop_registry.get(getattr(_aten, name, None))
     return int(formula(*args, **kwargs, out_val=result)) if formula else 0
 
 

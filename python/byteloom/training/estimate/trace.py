@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 
 from byteloom.model import TransformerLM
 from byteloom.nn.loss import Sums, linear_cross_entropy, piece_size
-from byteloom.nn.recompute import Recomputing, is_moved
+from byteloom.nn.recompute import Recompute, Recomputing, is_moved
 from byteloom.training.config import RunConfig
 from byteloom.training.estimate.ledger import Ledger
 from byteloom.training.plan import Plan
@@ -46,6 +46,8 @@ class Trace:
     """(phase, part, products or scores) -> operations in one batch."""
     moved: Counter[str]
     """Phase -> bytes that all but products read and write, in one batch."""
+    calls: Counter[str]
+    """Phase -> how many operations, in one batch."""
     kept: Counter[str]
     """Bytes kept for the gradients when the forward pass is over, by purpose."""
     waiting: Counter[str]
@@ -55,51 +57,72 @@ class Trace:
         """With ``blocks`` blocks, where this one has 3 and ``other`` 4."""
         far = blocks - _FEW[0]
         return Trace(
-            {name: _line(peak, other.peaks[name], far) for name, peak in self.peaks.items()},
-            _line(self.flops, other.flops, far),
-            _line(self.moved, other.moved, far),
-            _line(self.kept, other.kept, far),
-            _line(self.waiting, other.waiting, far),
+            {name: _between(peak, other.peaks[name], far) for name, peak in self.peaks.items()},
+            _between(self.flops, other.flops, far),
+            _between(self.moved, other.moved, far),
+            _between(self.calls, other.calls, far),
+            _between(self.kept, other.kept, far),
+            _between(self.waiting, other.waiting, far),
         )
 
 
-def _line(at_three: Counter[K], at_four: Counter[K], far: int) -> Counter[K]:
-    keys = at_three | at_four
-    return Counter({k: at_three[k] + (at_four[k] - at_three[k]) * far for k in keys})
+def _between(one: Counter[K], other: Counter[K], far: float) -> Counter[K]:
+    """On the line from ``one`` (0) to ``other`` (1), or beyond."""
+    keys = one | other
+    return Counter({k: int(one[k] + (other[k] - one[k]) * far) for k in keys})
 
 
 def trace(run_config: RunConfig, device: str) -> Trace:
-    """What a step of a run takes on a device of this type ("cuda", "cpu" ...), here or not."""
+    """What a step of a run takes on a device of this type ("cuda", "cpu" ...), here or not.
+
+    torch.compile decides by itself what it keeps. That was found to be about halfway between all
+    and what cannot be computed again cheaply: see docs/estimates.md.
+    """
+    recompute = run_config.training.recompute
+    if not run_config.training.compile or recompute != "none":
+        return _trace(run_config, device, recompute)
+    everything = _trace(run_config, device, "none")
+    dear = _trace(run_config, device, "selective")
+    return replace(
+        everything,
+        peaks={
+            name: _between(peak, dear.peaks[name], 0.5) for name, peak in everything.peaks.items()
+        },
+        kept=_between(everything.kept, dear.kept, 0.5),
+    )
+
+
+def _trace(run_config: RunConfig, device: str, recompute: Recompute) -> Trace:
     blocks = run_config.model.num_layers
     if blocks <= _FEW[1]:
-        return trace_whole(run_config, device)
+        return trace_whole(run_config, device, recompute)
     few, more = (
-        trace_whole(replace(run_config, model=replace(run_config.model, num_layers=n)), device)
+        trace_whole(
+            replace(run_config, model=replace(run_config.model, num_layers=n)), device, recompute
+        )
         for n in _FEW
     )
     return few.at(more, blocks)
 
 
-def trace_whole(run_config: RunConfig, device: str) -> Trace:
-    """The same, with all blocks."""
+def trace_whole(run_config: RunConfig, device: str, recompute: Recompute) -> Trace:
+    """The same, with all blocks, none of them compiled."""
     # Always as tensors of a CPU: they need no GPU, and the same operations are done to them.
     with FakeTensorMode(), torch.random.fork_rng(devices=[]):
-        return _Tracer(run_config, device).trace()
+        return _Tracer(run_config, device, recompute).trace()
 
 
 class _Tracer:
     """A run of empty tensors, and what is put down on the way."""
 
-    def __init__(self, run_config: RunConfig, device: str) -> None:
+    def __init__(self, run_config: RunConfig, device: str, recompute: Recompute) -> None:
         self.config, self.device = run_config, device
-        training = run_config.training
         self.ledger = Ledger()
         self.waiting: Counter[str] = Counter()
         self.kept: Counter[str] = Counter()
         self.model = TransformerLM(run_config.model)
-        # What is compiled computes again by itself what is cheap: compare docs/training.md.
-        cheap = training.compile and training.recompute == "none"
-        self.model.recomputing = Recomputing("selective" if cheap else training.recompute)
+        self.model.recomputing = Recomputing(recompute)
+        training = run_config.training
         #: More batches of a step are like the second.
         self.num_batches = min(training.accumulation, 2)
 
@@ -109,7 +132,7 @@ class _Tracer:
         ledger.note(model.parameters(), "weights")
         ledger.note(model.buffers(), "buffers")
         for parameter in model.parameters():
-            parameter.register_post_accumulate_grad_hook(
+            parameter.register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
                 lambda p: ledger.note([p.grad], "gradients") and None
             )
         run = Run(
@@ -128,7 +151,10 @@ class _Tracer:
         run.optimizer.register_step_pre_hook(
             lambda *_: ledger.enter("optimizer", ["optimizer step"])
         )
-        parts = {model.token_embeddings: "embeddings", model.ln_final: "norms"}
+        parts: dict[nn.Module, str] = {
+            model.token_embeddings: "embeddings",
+            model.ln_final: "norms",
+        }
         for layer in model.layers:
             # What has no weights (dropout) belongs to what it follows.
             named = [(name, m) for name, m in layer.named_children() if list(m.parameters())]
@@ -225,8 +251,9 @@ class _Tracer:
                 peak["optimizer"] -= state
         n = self.num_batches
         flops = Counter({key: count // n for key, count in self.ledger.flops.items()})
-        moved = Counter(
-            {k: size // (1 if k == "optimizer" else n) for k, size in self.ledger.moved.items()}
+        moved, calls = (
+            Counter({k: x // (1 if k == "optimizer" else n) for k, x in counts.items()})
+            for counts in (self.ledger.moved, self.ledger.calls)
         )
         waiting = Counter({k: size // n for k, size in self.waiting.items()})
-        return Trace(peaks, flops, moved, self.kept, waiting)
+        return Trace(peaks, flops, moved, calls, self.kept, waiting)

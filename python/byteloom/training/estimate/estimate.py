@@ -1,0 +1,85 @@
+"""Everything that can be said about a run before it starts."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from byteloom.training.config import RunConfig
+from byteloom.training.estimate.duration import Duration, assumed, measured
+from byteloom.training.estimate.machine import Machine
+from byteloom.training.estimate.memory import Memory, count_memory
+from byteloom.training.estimate.operations import Operations, count_operations
+from byteloom.training.estimate.parameters import Parameters, count_parameters
+from byteloom.training.estimate.speed import measure
+from byteloom.training.estimate.trace import trace
+from byteloom.training.estimate.verdict import Verdict, decide, needed_bytes
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run costs, and whether it fits."""
+
+    machine: Machine
+    """Where it would run."""
+    parameters: Parameters
+    """What it learns."""
+    operations: Operations
+    """What it computes."""
+    memory: Memory
+    """What it holds."""
+    duration: Duration
+    """How long it takes."""
+    verdict: Verdict
+    """Whether it fits."""
+    is_exact: bool
+    """Whether the memory of tensors is that of the code, not of a model of what compiling does."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain tables, for scripts."""
+        tables = dataclasses.asdict(self)
+        tables["memory"]["peak"] = dataclasses.asdict(self.memory.peak)
+        tables["verdict"]["fits"] = self.verdict.fits
+        return tables
+
+
+def estimate(
+    run_config: RunConfig,
+    machine: Machine,
+    *,
+    mfu: float = 0.4,
+    cache_batch: int = 1,
+    cache_length: int | None = None,
+) -> Estimate:
+    """Estimates a run; nothing of its size is made, and no file is read.
+
+    Args:
+        run_config: the run.
+        machine: where it would run; if it is here, its speed is measured, which takes two seconds.
+        mfu: of a machine that is elsewhere, the part of its peak that training reaches.
+        cache_batch: texts generated at once, for the size of the cache.
+        cache_length: tokens of each; ``None`` the whole context.
+    """
+    parameters = count_parameters(run_config.model)
+    taken = trace(run_config, machine.type)
+    operations = count_operations(run_config, taken, parameters.total)
+    memory = count_memory(run_config, taken, machine.type, cache_batch, cache_length)
+    if machine.is_here:
+        speed = measure(run_config, torch.device(machine.type))
+        duration = measured(run_config, taken, speed, machine.type)
+    else:
+        duration = assumed(run_config, operations, machine, mfu)
+    needed = needed_bytes(memory.peak.bytes, memory.checkpoint_copy, machine.type)
+    verdict = decide(run_config, machine, needed)
+    return Estimate(
+        machine,
+        parameters,
+        operations,
+        memory,
+        duration,
+        verdict,
+        not run_config.training.compile,
+    )

@@ -1,0 +1,141 @@
+"""The bytes that a run holds: what stays, what comes and goes, and when there are most."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from byteloom.model import ModelConfig, TransformerLM
+from byteloom.nn.loss import piece_size
+from byteloom.training.config import RunConfig
+from byteloom.training.estimate.trace import Trace
+
+#: What the ledger calls it -> what it is.
+_PURPOSES = {
+    "weights": "weights",
+    "optimizer state": "optimizer state",
+    "gradients": "gradients",
+    "forward": "activations",
+    "loss": "loss",
+    "backward": "temporaries of the backward pass",
+    "optimizer": "temporaries of the optimizer",
+}
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The moment of a phase when most is held."""
+
+    bytes: int
+    """How much."""
+    moment: str
+    """When: "loss", "backward, last block" ..."""
+    purposes: dict[str, int]
+    """What for, the most first."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of tensors on the device, unless it says otherwise."""
+
+    weights: int
+    """Parameters."""
+    gradients: int
+    """One of each."""
+    optimizer_state: int
+    """What the optimizer keeps from step to step."""
+    activations: int
+    """Kept from a batch's forward pass for its gradients."""
+    activations_per_block: int
+    """Of those, by block."""
+    logits_piece: int
+    """The logits that exist at once, in the type of products."""
+    logits_tokens: int
+    """Of how many tokens they are."""
+    optimizer_temporaries: int
+    """While the optimizer works."""
+    other: int
+    """Batches, tables of positions."""
+    forward_backward: Peak
+    """While gradients are made."""
+    optimizer_step: Peak
+    """While they become updates."""
+    offloaded: int
+    """In main memory: what waits there for the backward pass."""
+    checkpoint_copy: int
+    """In main memory, while a checkpoint is written: weights and optimizer state again."""
+    cache: int
+    """Keys and values of the texts that are generated at once."""
+    cache_batch: int
+    """How many texts these are."""
+    cache_length: int
+    """And their tokens."""
+
+    @property
+    def peak(self) -> Peak:
+        """The greater one."""
+        return max(self.forward_backward, self.optimizer_step, key=lambda peak: peak.bytes)
+
+
+def count_memory(
+    run_config: RunConfig, trace: Trace, device: str, cache_batch: int, cache_length: int | None
+) -> Memory:
+    """Adds up what a step held on a device of this type."""
+    model, training = run_config.model, run_config.training
+    peaks = {name: _peak(name, purposes) for name, purposes in trace.peaks.items()}
+    last = trace.peaks["optimizer step"]
+    pieces = piece_size(training.batch_size * model.context_length, model.vocab_size, device)
+    length = model.context_length if cache_length is None else cache_length
+    return Memory(
+        weights=last["weights"],
+        gradients=last["gradients"],
+        optimizer_state=last["optimizer state"],
+        activations=trace.kept["forward"],
+        activations_per_block=trace.kept["forward"] // model.num_layers,
+        logits_piece=pieces * model.vocab_size * (2 if training.dtype in ("bf16", "fp16") else 4),
+        logits_tokens=pieces,
+        optimizer_temporaries=last["optimizer"],
+        other=last["batches"] + last["buffers"],
+        forward_backward=max(
+            (peak for name, peak in peaks.items() if name != "optimizer step"),
+            key=lambda peak: peak.bytes,
+        ),
+        optimizer_step=peaks["optimizer step"],
+        offloaded=trace.waiting["offloaded"],
+        checkpoint_copy=last["weights"] + last["optimizer state"],
+        cache=cache_bytes(model, cache_batch, length),
+        cache_batch=cache_batch,
+        cache_length=length,
+    )
+
+
+def cache_bytes(config: ModelConfig, batch: int, length: int) -> int:
+    """Bytes of the keys and values of ``batch`` texts of ``length`` tokens.
+
+    Raises:
+        ValueError: the model sees fewer tokens, or there are none.
+    """
+    if not 1 <= length <= config.context_length or batch < 1:
+        raise ValueError(
+            f"{batch} texts of {length:,} tokens: there must be at least one of each, and the "
+            f"model's context is {config.context_length:,}"
+        )
+    with FakeTensorMode(), torch.random.fork_rng(devices=[]), torch.no_grad():
+        model = TransformerLM(replace(config, num_layers=1))
+        cache = model.new_cache(length)
+        # What goes in first decides the size; the first block's cache is like any other.
+        layer = model.layers[0]
+        x = torch.zeros(batch, 1, config.d_model)
+        layer(x, None, model.position, cache.layers[0])
+        held = [x for x in vars(cache.layers[0]).values() if isinstance(x, Tensor)]
+        return config.num_layers * sum(x.nbytes for x in held)
+
+
+def _peak(moment: str, purposes: Counter[str]) -> Peak:
+    named: Counter[str] = Counter()
+    for purpose, size in purposes.items():
+        named[_PURPOSES.get(purpose, "other")] += size
+    return Peak(purposes.total(), moment, {name: n for name, n in named.most_common() if n})
