@@ -125,6 +125,8 @@ class LoggingConfig:
     """What the sample at the end begins with; empty: with the first special token, if any."""
     sample_tokens: Annotated[int, Field(ge=0)] = 200
     """Tokens in the sample at the end; 0: no sample."""
+    tensorboard: bool = False
+    """Whether metrics also go to RUN/tensorboard, for `tensorboard --logdir RUN`."""
     wandb: WandbConfig = field(default_factory=WandbConfig)
     """Weights & Biases."""
 
