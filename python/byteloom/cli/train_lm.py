@@ -111,7 +111,7 @@ def begin(args: argparse.Namespace) -> tuple[Run, RunFolder]:
     """A new run: nothing is left on the disk if anything is wrong with it."""
     from byteloom import config
     from byteloom.training.config import resolve
-    from byteloom.training.metrics import require_wandb
+    from byteloom.training.metrics import require_tensorboard, require_wandb
     from byteloom.training.run_folder import RunFolder
     from byteloom.training.state import build
 
@@ -120,6 +120,8 @@ def begin(args: argparse.Namespace) -> tuple[Run, RunFolder]:
     run_config = resolve(tables, args.config)
     if run_config.logging.wandb.mode != "off":
         require_wandb()
+    if run_config.logging.tensorboard:
+        require_tensorboard()
     state = build(run_config)
     return state, RunFolder.create(args.output, run_config)
 
@@ -155,7 +157,7 @@ def train(state: Run, folder: RunFolder, as_json: bool) -> int:
     from byteloom import config
     from byteloom.training.loop import NonFiniteError
     from byteloom.training.loop import train as train_loop
-    from byteloom.training.metrics import Progress, Sink, Wandb
+    from byteloom.training.metrics import Progress, Sink, TensorBoard, Wandb
     from byteloom.training.sample import write_sample
 
     run_config, tokenizer = state.config, folder.load_tokenizer()
@@ -164,6 +166,8 @@ def train(state: Run, folder: RunFolder, as_json: bool) -> int:
     try:
         if run_config.logging.wandb.mode != "off":
             sinks.append(Wandb(run_config.logging.wandb, folder.path, config.dump(run_config)))
+        if run_config.logging.tensorboard:
+            sinks.append(TensorBoard(folder.path, state.step))
         sinks.append(Progress(run_config.training.steps, state.step))
         signal = train_loop(state, folder, sinks, tokenizer.fingerprint if tokenizer else "")
     except NonFiniteError as error:

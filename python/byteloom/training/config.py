@@ -16,6 +16,7 @@ from byteloom.data.token_file import TokenFile
 from byteloom.model import ModelConfig
 from byteloom.nn.recompute import Recompute
 from byteloom.optim import AdamWConfig, CosineConfig, OptimizerConfig, ScheduleConfig
+from byteloom.optim.narrow import Rounding
 from byteloom.tokenizer import Tokenizer
 
 AtLeastOne: TypeAlias = Annotated[int, Field(ge=1)]
@@ -66,6 +67,10 @@ class TrainingConfig:
     """Weight of log(Z)^2 in what is minimised, which keeps logits from drifting; 1e-4 is usual."""
     dtype: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     """Type of products; the weights stay fp32. bf16, fp16: autocast, with fp16's loss scaled."""
+    weights: Literal["fp32", "bf16"] = "fp32"
+    """Type of the weights themselves; bf16, with dtype bf16, takes half the memory."""
+    rounding: Rounding = "stochastic"
+    """How updates of bf16 weights are rounded: by chance, or with what was lost kept for later."""
     compile: bool = False
     """Whether torch.compile makes the model faster, after a minute or so."""
     recompute: Recompute = "none"
@@ -80,6 +85,8 @@ class TrainingConfig:
     """CPU threads; none: as torch chooses. A resumed run keeps the number."""
 
     def __post_init__(self) -> None:
+        if self.weights == "bf16" and self.dtype != "bf16":
+            raise ValueError(f"weights bf16 go with dtype bf16, not {self.dtype}")
         if self.offload and self.compile:
             raise ValueError("offload does not go together with compile: choose one of them")
 
@@ -118,6 +125,8 @@ class LoggingConfig:
     """What the sample at the end begins with; empty: with the first special token, if any."""
     sample_tokens: Annotated[int, Field(ge=0)] = 200
     """Tokens in the sample at the end; 0: no sample."""
+    tensorboard: bool = False
+    """Whether metrics also go to RUN/tensorboard, for `tensorboard --logdir RUN`."""
     wandb: WandbConfig = field(default_factory=WandbConfig)
     """Weights & Biases."""
 

@@ -20,6 +20,7 @@ from byteloom.data.token_file import TokenFile
 from byteloom.model import TransformerLM
 from byteloom.nn.loss import Sums
 from byteloom.nn.recompute import Recomputing
+from byteloom.optim.narrow import NarrowWeights
 from byteloom.training.config import RunConfig
 from byteloom.training.objective import Objective
 from byteloom.training.plan import Plan
@@ -53,6 +54,8 @@ class Run:
     """Which losses are put down as spikes; ``None``: none are."""
     loss_scale: LossScale
     """The factor on the loss: changes only in fp16, and is 1 elsewhere."""
+    narrow: NarrowWeights | None
+    """How weights in bf16 are updated; ``None``: they are in float32."""
     step: int = 0
     """Optimizer steps done."""
     evaluated: int = -1
@@ -78,6 +81,13 @@ class Run:
     def tokens_before(self, step: int) -> int:
         """How many tokens the steps before this one learn from."""
         return self.plan.before(step) * self.batches.batch_size * self.batches.context_length
+
+    def update(self) -> None:
+        """Changes the weights by their gradients."""
+        if self.narrow is None:
+            self.optimizer.step()
+        else:
+            self.narrow.step(self.optimizer)
 
     def count(self, updated: bool) -> None:
         """Takes note of a step just done."""
@@ -136,6 +146,7 @@ class Run:
                 "skipped": [self.skipped, self.skipped_in_a_row],
                 "best": [*self.best, self.disappointments],
                 "loss_scale": dataclasses.asdict(self.loss_scale),
+                "lost": [] if self.narrow is None else self.narrow.lost,
                 "spikes": self.spikes and dataclasses.asdict(self.spikes),
                 "generators": generator_states(self.device),
             },
@@ -158,6 +169,8 @@ class Run:
         self.evaluated = found.state["evaluated"]
         self.metrics_bytes = found.state["metrics_bytes"]
         self.seconds = found.state["seconds"]
+        if self.narrow is not None:
+            self.narrow.load_lost(found.state["lost"])
         self.skipped, self.skipped_in_a_row = found.state["skipped"]
         loss, step, self.disappointments = found.state["best"]
         self.best = (loss, step)
@@ -180,13 +193,16 @@ def build(run_config: RunConfig) -> Run:
     torch.manual_seed(training.seed)
     model = run_config.model.build().to(device)
     model.recomputing = Recomputing(training.recompute)
+    optimizer = run_config.optimizer.build(model)
+    is_narrow = training.weights == "bf16"
+    narrow = NarrowWeights(model, training.rounding) if is_narrow else None
     context = run_config.model.context_length
     return Run(
         config=run_config,
         device=device,
         model=model,
         objective=Objective(model, training.z_loss, training.compile),
-        optimizer=run_config.optimizer.build(model),
+        optimizer=optimizer,
         schedule=run_config.schedule.build(training.steps),
         batches=Batches(
             TokenFile(run_config.data.train), training.batch_size, context, training.seed
@@ -194,6 +210,7 @@ def build(run_config: RunConfig) -> Run:
         validation=validation(run_config),
         plan=Plan(training.accumulation, min(training.accumulation_warmup, training.steps)),
         spikes=None if run_config.guard.spike is None else Spikes(run_config.guard.spike),
+        narrow=narrow,
         loss_scale=LossScale() if training.dtype == "fp16" else LossScale(1.0),
     )
 

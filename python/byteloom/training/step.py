@@ -57,8 +57,8 @@ def train_step(run: Run, batches: Sequence[Batch]) -> StepResult:
     loss, grad_norm = nats / tokens, _finish_gradients(run)
     updated = bool((loss + grad_norm).isfinite())
     if updated:
-        run.optimizer.step()
-    run.optimizer.zero_grad(set_to_none=True)
+        run.update()
+    run.model.zero_grad(set_to_none=True)
     run.count(updated)
     return StepResult(loss, grad_norm, learning_rate, updated)
 
