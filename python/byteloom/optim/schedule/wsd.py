@@ -36,7 +36,7 @@ class WSDConfig:
         check_steps("warmup_steps", self.warmup_steps)
         if not 0 < self.decay_fraction <= 1:
             raise ValueError(
-                f"schedule.decay_fraction is {self.decay_fraction}; it must be above 0 and at most 1"
+                f"schedule.decay_fraction is {self.decay_fraction}; it must be in (0, 1]"
             )
         if self.decay_steps is not None:
             check_steps("decay_steps", self.decay_steps, least=1)
