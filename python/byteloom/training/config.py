@@ -15,7 +15,13 @@ from byteloom import config
 from byteloom.data.token_file import TokenFile
 from byteloom.model import ModelConfig
 from byteloom.nn.recompute import Recompute
-from byteloom.optim import AdamWConfig, CosineConfig, OptimizerConfig, ScheduleConfig
+from byteloom.optim import (
+    AdamWConfig,
+    AveragingConfig,
+    CosineConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+)
 from byteloom.optim.narrow import Rounding
 from byteloom.tokenizer import Tokenizer
 
@@ -143,6 +149,8 @@ class RunConfig:
     """How gradients become updates."""
     schedule: ScheduleConfig = field(default_factory=CosineConfig)
     """The learning rate at each step."""
+    averaging: AveragingConfig | None = None
+    """A running mean of the weights, which is then what is evaluated and used; none: no mean."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How long, how much at once, on what."""
     guard: GuardConfig = field(default_factory=GuardConfig)
