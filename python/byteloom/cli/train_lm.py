@@ -34,6 +34,7 @@ examples:
   train-lm configs/tiny.toml -o runs/tiny
   train-lm configs/tiny.toml --model.d_model 512 --training.steps 2000 -o runs/wide
   train-lm configs/tiny.toml --model.ffn.kind silu --optimizer.betas '[0.9, 0.99]' -o runs/silu
+  train-lm configs/tiny.toml --data.train '["web.npy", "code.npy"]' --data.weights '[3, 1]' -o mix
   train-lm --resume runs/tiny
 
 a configuration can be as short as:
@@ -192,14 +193,18 @@ def describe(state: Run) -> None:
     """Says what is about to be trained."""
     steps = state.config.training.steps
     parameters = sum(parameter.numel() for parameter in state.model.parameters())
-    tokens, epochs = state.tokens_before(steps), state.batches.epoch_at(state.plan.before(steps))
+    tokens = state.tokens_before(steps)
     at_last = tokens - state.tokens_before(steps - 1)
     say(
         f"model     {parameters:,} parameters on {state.device}, {state.config.training.dtype}\n"
         f"training  {steps:,} steps, the last of {at_last:,} tokens, "
-        f"{tokens:,} in all\n"
-        f"data      {len(state.batches.ids):,} tokens, gone through {epochs:.2f} times"
+        f"{tokens:,} in all"
     )
+    batches, files = state.batches, state.config.data.sources
+    epochs, shares = batches.epochs_at(state.plan.before(steps)), batches.mixture.shares
+    for path, source, epoch, share in zip(files, batches.sources, epochs, shares, strict=True):
+        which = f", {float(share):.2%} of the windows, {path}" if len(files) > 1 else ""
+        say(f"data      {len(source.ids):,} tokens, gone through {epoch:.2f} times{which}")
 
 
 def report(folder: RunFolder, as_json: bool) -> None:

@@ -27,18 +27,41 @@ from byteloom.tokenizer import Tokenizer
 
 AtLeastOne: TypeAlias = Annotated[int, Field(ge=1)]
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
+Weight: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
 class DataConfig:
     """Where the tokens are. Relative paths count from where the command runs."""
 
-    train: Path
-    """Token file to learn from: .npy, .bin of raw uint16 ids, or a folder of shards."""
+    train: Path | tuple[Path, ...]
+    """Token file to learn from: .npy, .bin of raw uint16 ids, or a folder of shards; or a list."""
+    weights: tuple[Weight, ...] | None = None
+    """How much is drawn from each of a list; none: as they are long, all equally often."""
     valid: Path | None = None
     """The same to evaluate on; none: the training loss is all there is."""
     tokenizer: Path | None = None
     """tokenizer.json that made them: gives vocab_size, and goes into the run folder."""
+    separate_documents: bool = False
+    """Whether a token sees only those of its own document, where a window holds several."""
+    separator: str | None = None
+    """The special token that ends a document; none: the tokenizer's first."""
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise ValueError("train is an empty list: name at least one token file")
+        if self.weights is not None and len(self.weights) != len(self.sources):
+            raise ValueError(
+                f"{len(self.weights)} weights for {len(self.sources)} token files in train: give "
+                "one for each"
+            )
+        if self.separate_documents and self.tokenizer is None:
+            raise ValueError("separate_documents needs a tokenizer, whose special token ends them")
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The token files to learn from, one or several."""
+        return self.train if isinstance(self.train, tuple) else (self.train,)
 
 
 @dataclass(frozen=True)
@@ -180,7 +203,9 @@ def resolve(tables: Mapping[str, Any], source: str | os.PathLike[str] = "") -> R
     check_data(run)
     data = replace(
         run.data,
-        train=run.data.train.absolute(),
+        train=tuple(path.absolute() for path in run.data.train)
+        if isinstance(run.data.train, tuple)
+        else run.data.train.absolute(),
         valid=run.data.valid and run.data.valid.absolute(),
         tokenizer=run.data.tokenizer and run.data.tokenizer.absolute(),
     )
@@ -198,16 +223,40 @@ def _vocab_size(data: DataConfig) -> int:
     """What the data imply."""
     if data.tokenizer is not None:
         return Tokenizer.load(data.tokenizer).vocab_size
-    files = [data.train] if data.valid is None else [data.train, data.valid]
-    return 1 + max(TokenFile(path).max_id for path in files)
+    files = [*data.sources, data.valid]
+    return 1 + max(TokenFile(path).max_id for path in files if path is not None)
+
+
+def separator_id(data: DataConfig) -> int | None:
+    """The id that ends a document; ``None``: documents are not kept apart.
+
+    Raises:
+        ValueError: the tokenizer has no such special token.
+        FileNotFoundError: the tokenizer is gone.
+    """
+    if not data.separate_documents or data.tokenizer is None:
+        return None
+    special = Tokenizer.load(data.tokenizer).special_tokens
+    separator = next(iter(special), None) if data.separator is None else data.separator
+    if separator is None:
+        raise ValueError(
+            f"data.separate_documents: the tokenizer {data.tokenizer} has no special token that "
+            "could end a document"
+        )
+    if separator not in special:
+        raise ValueError(
+            f"data.separator: the tokenizer {data.tokenizer} has no special token {separator!r}, "
+            f"only {', '.join(map(repr, special)) or 'ordinary ones'}"
+        )
+    return special[separator]
 
 
 def check_data(run: RunConfig) -> None:
     """Makes sure that the model can learn from the data.
 
     Raises:
-        ValueError: a tokenizer of another size, token files that are too short or have ids that
-            the model lacks.
+        ValueError: a tokenizer of another size or without the separator, token files that are too
+            short or have ids that the model lacks.
         FileNotFoundError: a file is gone.
     """
     if run.data.tokenizer is not None:
@@ -217,6 +266,7 @@ def check_data(run: RunConfig) -> None:
                 f"model.vocab_size is {run.model.vocab_size:,}, but the tokenizer "
                 f"{run.data.tokenizer} has {size:,} tokens: leave model.vocab_size out"
             )
-    for path in (run.data.train, run.data.valid):
+    separator_id(run.data)
+    for path in (*run.data.sources, run.data.valid):
         if path is not None:
             TokenFile(path).check(run.model.vocab_size, run.model.context_length)

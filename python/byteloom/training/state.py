@@ -22,7 +22,7 @@ from byteloom.nn.loss import Sums
 from byteloom.nn.recompute import Recomputing
 from byteloom.optim import WeightAverage
 from byteloom.optim.narrow import NarrowWeights
-from byteloom.training.config import RunConfig
+from byteloom.training.config import RunConfig, separator_id
 from byteloom.training.objective import Objective
 from byteloom.training.plan import Plan
 from byteloom.training.scaling import LossScale
@@ -217,11 +217,17 @@ def build(run_config: RunConfig) -> Run:
         config=run_config,
         device=device,
         model=model,
-        objective=Objective(model, training.z_loss, training.compile),
+        objective=Objective(
+            model, training.z_loss, training.compile, separator_id(run_config.data)
+        ),
         optimizer=optimizer,
         schedule=run_config.schedule.build(training.steps),
         batches=Batches(
-            TokenFile(run_config.data.train), training.batch_size, context, training.seed
+            [TokenFile(path) for path in run_config.data.sources],
+            training.batch_size,
+            context,
+            training.seed,
+            run_config.data.weights,
         ),
         validation=validation(run_config),
         plan=Plan(training.accumulation, min(training.accumulation_warmup, training.steps)),
