@@ -157,14 +157,17 @@ class TransformerLM(nn.Module):
             positions = cache.layers[0].next_positions(ids.shape[1], ids.device)
         if documents is not None and cache is not None:
             raise ValueError("documents are told apart in whole texts only: not with a cache")
-        mask = None if documents is None else document_mask(documents)  # once for all layers
+        # Once for all layers; none is the causal mask.
+        mask = None if documents is None else document_mask(documents)
+        if cache is not None:
+            mask = cache.mask(ids.shape[1])
         x = self.position.embed(self.token_embeddings(ids), positions)
         x = self.dropout(x.to(_stream_dtype(x)))
         for i, layer in enumerate(self.layers):
             if cache is None:
                 x = self.recomputing(layer, x, positions, self.position, None, mask)
             else:
-                x = layer(x, positions, self.position, cache.layers[i])
+                x = layer(x, positions, self.position, cache.layers[i], mask)
         normed: Tensor = self.ln_final(x)
         return normed
 

@@ -51,7 +51,7 @@ class TransformerBlock(nn.Module):
         positions: Int[Tensor, "*#batch seq"] | None = None,
         position: Position | None = None,
         cache: LayerCache | None = None,
-        mask: Bool[Tensor, "*#batch 1 seq seq"] | None = None,
+        mask: Bool[Tensor, "*#batch 1 seq keys"] | None = None,
     ) -> Float[Tensor, "*batch seq d_model"]:
         """Passes the tokens on; the arguments are the attention's."""
         x = x + self.dropout(self.attn(self.ln1(x), positions, position, cache, mask))

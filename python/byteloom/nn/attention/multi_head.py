@@ -62,7 +62,7 @@ class MultiHeadSelfAttention(nn.Module):
         positions: Int[Tensor, "*#batch seq"] | None = None,
         position: Position | None = None,
         cache: LayerCache | None = None,
-        mask: Bool[Tensor, "*#batch 1 seq seq"] | None = None,
+        mask: Bool[Tensor, "*#batch 1 seq keys"] | None = None,
     ) -> Float[Tensor, "*batch seq d_model"]:
         """Attends.
 
@@ -72,8 +72,7 @@ class MultiHeadSelfAttention(nn.Module):
                 those in the cache.
             position: the position scheme; ``None`` is none.
             cache: keys and values of earlier tokens, to be used and added to.
-            mask: True where a query may attend to a key, in place of the causal mask; without a
-                cache only.
+            mask: True where a query may attend to a key, in place of the causal mask.
         """
         if positions is None and cache is not None:
             positions = cache.next_positions(x.shape[-2], x.device)
