@@ -2,8 +2,8 @@
 
 Both have the same sizes, random weights in bf16 (fp32 on a CPU), a cache of fixed size and a
 compiled step; prompts of 32 tokens, greedy. Each runs in a fresh process; the time is the median of
-three generations after two first ones. The bandwidth is the bytes of weights and of the cache so far
-that a step must read, over its time.
+three generations after two first ones. The bandwidth is the bytes of weights and of the cache so
+far that a step must read, over its time.
 
 Examples:
   python benches/python/decoding_speed.py --batch 1 64             # on a GPU
