@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     """Trains or resumes, and says what came out."""
     if args.resume is not None:
         state, folder = resume(args.resume)
-        if state is None:
+        if state.is_finished() and (folder.sample_file.exists() or not owes_sample(state, folder)):
             say(f"the run in {folder.path} is finished; nothing to do")
             return DONE
     else:
@@ -127,8 +127,8 @@ def begin(args: argparse.Namespace) -> tuple[Run, RunFolder]:
     return state, RunFolder.create(args.output, run_config)
 
 
-def resume(path: Path) -> tuple[Run | None, RunFolder]:
-    """A run as its newest checkpoint left it; ``None`` if it is finished."""
+def resume(path: Path) -> tuple[Run, RunFolder]:
+    """A run as its newest checkpoint left it."""
     from byteloom.training.config import check_data
     from byteloom.training.run_folder import RunFolder
     from byteloom.training.state import build
@@ -147,7 +147,7 @@ def resume(path: Path) -> tuple[Run | None, RunFolder]:
             )
         state.restore(found)
         if state.is_finished():
-            return None, folder
+            return state, folder
         say(f"going on after step {state.step:,} of {run_config.training.steps:,}")
     check_data(run_config)
     return state, folder
@@ -183,10 +183,15 @@ def train(state: Run, folder: RunFolder, as_json: bool) -> int:
             f"continue with `train-lm --resume {folder.path}`"
         )
         return INTERRUPTED if signal == Signals.SIGINT else DONE
-    if tokenizer is not None and run_config.logging.sample_tokens:
+    if tokenizer is not None and owes_sample(state, folder):
         write_sample(state, folder, tokenizer)
     report(folder, as_json)
     return DONE
+
+
+def owes_sample(state: Run, folder: RunFolder) -> bool:
+    """Whether a finished run has something to write, which a killed one may not have written."""
+    return folder.tokenizer_file.exists() and state.config.logging.sample_tokens > 0
 
 
 def describe(state: Run) -> None:
