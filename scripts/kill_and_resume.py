@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import tomli_w
+import torch
 from tqdm import tqdm
 
 import byteloom as bl
@@ -116,9 +117,9 @@ def digest(value: Any) -> str:
     hasher = hashlib.sha256()
 
     def add(value: Any) -> None:
-        if hasattr(value, "numpy"):
+        if isinstance(value, torch.Tensor):
             hasher.update(f"{value.dtype} {tuple(value.shape)}".encode())
-            hasher.update(value.contiguous().flatten().numpy().tobytes())
+            hasher.update(value.contiguous().flatten().view(torch.uint8).numpy().tobytes())
         elif isinstance(value, dict):
             for key in value:
                 if key not in CLOCK and key != "metrics_bytes":

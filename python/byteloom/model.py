@@ -23,6 +23,7 @@ from byteloom.nn import (
     SwiGLUConfig,
     TransformerBlock,
 )
+from byteloom.nn.attention import document_mask
 from byteloom.nn.checks import require_positive
 from byteloom.nn.loss import Sums, linear_cross_entropy
 from byteloom.nn.recompute import Recomputing
@@ -125,6 +126,7 @@ class TransformerLM(nn.Module):
         ids: Int[Tensor, "batch seq"],
         positions: Int[Tensor, "#batch seq"] | None = None,
         cache: Cache | None = None,
+        documents: Int[Tensor, "batch seq"] | None = None,
     ) -> Float[Tensor, "batch seq vocab"]:
         """Unnormalised logits of the token after each.
 
@@ -132,11 +134,14 @@ class TransformerLM(nn.Module):
             ids: tokens; no more than ``context_length``, those in the cache included.
             positions: their places; by default 0, 1, 2 ... after those in the cache.
             cache: made by :meth:`new_cache`, holding the tokens before these; these are added.
+            documents: number of the document that each token is of; none sees those of another.
+                Their places may stay those in the window, as all schemes here look at distances.
 
         Raises:
-            ValueError: too many tokens; on a CPU also an id outside the vocabulary.
+            ValueError: too many tokens; documents with a cache; on a CPU also an id outside the
+                vocabulary.
         """
-        logits: Tensor = self.lm_head(self.hidden(ids, positions, cache))
+        logits: Tensor = self.lm_head(self.hidden(ids, positions, cache, documents))
         return logits
 
     def hidden(
@@ -144,18 +149,25 @@ class TransformerLM(nn.Module):
         ids: Int[Tensor, "batch seq"],
         positions: Int[Tensor, "#batch seq"] | None = None,
         cache: Cache | None = None,
+        documents: Int[Tensor, "batch seq"] | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
         """What the output map sees of each token; the arguments are those of :meth:`forward`."""
         self._check(ids, 0 if cache is None else cache.length)
         if positions is None and cache is not None:
             positions = cache.layers[0].next_positions(ids.shape[1], ids.device)
+        if documents is not None and cache is not None:
+            raise ValueError("documents are told apart in whole texts only: not with a cache")
+        # Once for all layers; none is the causal mask.
+        mask = None if documents is None else document_mask(documents)
+        if cache is not None:
+            mask = cache.mask(ids.shape[1])
         x = self.position.embed(self.token_embeddings(ids), positions)
         x = self.dropout(x.to(_stream_dtype(x)))
         for i, layer in enumerate(self.layers):
             if cache is None:
-                x = self.recomputing(layer, x, positions, self.position)
+                x = self.recomputing(layer, x, positions, self.position, None, mask)
             else:
-                x = layer(x, positions, self.position, cache.layers[i])
+                x = layer(x, positions, self.position, cache.layers[i], mask)
         normed: Tensor = self.ln_final(x)
         return normed
 

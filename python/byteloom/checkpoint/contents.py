@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from byteloom import __version__
+from byteloom.optim.groups import in_todays_groups
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,14 @@ class Checkpoint:
             raise ValueError(f"{name} holds no optimizer state")
         if self.optimizer_class != wanted:
             raise ValueError(f"{name} holds the state of {self.optimizer_class}, not of {wanted}")
-        _compare_moments(self.optimizer, optimizer, name)
+        try:
+            state = in_todays_groups(self.optimizer, optimizer, model)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        _compare_moments(state, optimizer, name)
         try:
             # A copy: torch takes tensors as they are, and these may lie in the mapped file.
-            optimizer.load_state_dict(copy.deepcopy(self.optimizer))
+            optimizer.load_state_dict(copy.deepcopy(state))
         except (ValueError, KeyError) as error:
             raise ValueError(f"{name} is of another optimizer: {error}") from None
 

@@ -57,6 +57,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="which checkpoint, or best: that with the best validation loss; default: the newest",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the step from token to token: worth it for long texts on a GPU",
+    )
     return parser
 
 
@@ -99,6 +104,7 @@ def run(args: argparse.Namespace) -> None:
         top_p=args.top_p,
         seed=args.seed,
         stop=stop,
+        compiled=args.compile,
     )
     for piece in pieces:
         print(piece, end="", flush=True)

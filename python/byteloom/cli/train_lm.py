@@ -34,6 +34,7 @@ examples:
   train-lm configs/tiny.toml -o runs/tiny
   train-lm configs/tiny.toml --model.d_model 512 --training.steps 2000 -o runs/wide
   train-lm configs/tiny.toml --model.ffn.kind silu --optimizer.betas '[0.9, 0.99]' -o runs/silu
+  train-lm configs/tiny.toml --data.train '["web.npy", "code.npy"]' --data.weights '[3, 1]' -o mix
   train-lm --resume runs/tiny
 
 a configuration can be as short as:
@@ -99,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     """Trains or resumes, and says what came out."""
     if args.resume is not None:
         state, folder = resume(args.resume)
-        if state is None:
+        if state.is_finished() and (folder.sample_file.exists() or not owes_sample(state, folder)):
             say(f"the run in {folder.path} is finished; nothing to do")
             return DONE
     else:
@@ -111,7 +112,7 @@ def begin(args: argparse.Namespace) -> tuple[Run, RunFolder]:
     """A new run: nothing is left on the disk if anything is wrong with it."""
     from byteloom import config
     from byteloom.training.config import resolve
-    from byteloom.training.metrics import require_wandb
+    from byteloom.training.metrics import require_tensorboard, require_wandb
     from byteloom.training.run_folder import RunFolder
     from byteloom.training.state import build
 
@@ -120,12 +121,14 @@ def begin(args: argparse.Namespace) -> tuple[Run, RunFolder]:
     run_config = resolve(tables, args.config)
     if run_config.logging.wandb.mode != "off":
         require_wandb()
+    if run_config.logging.tensorboard:
+        require_tensorboard()
     state = build(run_config)
     return state, RunFolder.create(args.output, run_config)
 
 
-def resume(path: Path) -> tuple[Run | None, RunFolder]:
-    """A run as its newest checkpoint left it; ``None`` if it is finished."""
+def resume(path: Path) -> tuple[Run, RunFolder]:
+    """A run as its newest checkpoint left it."""
     from byteloom.training.config import check_data
     from byteloom.training.run_folder import RunFolder
     from byteloom.training.state import build
@@ -144,7 +147,7 @@ def resume(path: Path) -> tuple[Run | None, RunFolder]:
             )
         state.restore(found)
         if state.is_finished():
-            return None, folder
+            return state, folder
         say(f"going on after step {state.step:,} of {run_config.training.steps:,}")
     check_data(run_config)
     return state, folder
@@ -155,7 +158,7 @@ def train(state: Run, folder: RunFolder, as_json: bool) -> int:
     from byteloom import config
     from byteloom.training.loop import NonFiniteError
     from byteloom.training.loop import train as train_loop
-    from byteloom.training.metrics import Progress, Sink, Wandb
+    from byteloom.training.metrics import Progress, Sink, TensorBoard, Wandb
     from byteloom.training.sample import write_sample
 
     run_config, tokenizer = state.config, folder.load_tokenizer()
@@ -164,6 +167,8 @@ def train(state: Run, folder: RunFolder, as_json: bool) -> int:
     try:
         if run_config.logging.wandb.mode != "off":
             sinks.append(Wandb(run_config.logging.wandb, folder.path, config.dump(run_config)))
+        if run_config.logging.tensorboard:
+            sinks.append(TensorBoard(folder.path, state.step))
         sinks.append(Progress(run_config.training.steps, state.step))
         signal = train_loop(state, folder, sinks, tokenizer.fingerprint if tokenizer else "")
     except NonFiniteError as error:
@@ -178,10 +183,15 @@ def train(state: Run, folder: RunFolder, as_json: bool) -> int:
             f"continue with `train-lm --resume {folder.path}`"
         )
         return INTERRUPTED if signal == Signals.SIGINT else DONE
-    if tokenizer is not None and run_config.logging.sample_tokens:
+    if tokenizer is not None and owes_sample(state, folder):
         write_sample(state, folder, tokenizer)
     report(folder, as_json)
     return DONE
+
+
+def owes_sample(state: Run, folder: RunFolder) -> bool:
+    """Whether a finished run has something to write, which a killed one may not have written."""
+    return folder.tokenizer_file.exists() and state.config.logging.sample_tokens > 0
 
 
 def describe(state: Run) -> None:
@@ -190,14 +200,18 @@ def describe(state: Run) -> None:
 
     steps = state.config.training.steps
     parameters = sum(parameter.numel() for parameter in state.model.parameters())
-    tokens, epochs = state.tokens_before(steps), state.batches.epoch_at(state.plan.before(steps))
+    tokens = state.tokens_before(steps)
     at_last = tokens - state.tokens_before(steps - 1)
     say(
         f"model     {parameters:,} parameters on {state.device}, {state.config.training.dtype}\n"
         f"training  {steps:,} steps, the last of {at_last:,} tokens, "
-        f"{tokens:,} in all\n"
-        f"data      {len(state.batches.ids):,} tokens, gone through {epochs:.2f} times"
+        f"{tokens:,} in all"
     )
+    batches, files = state.batches, state.config.data.sources
+    epochs, shares = batches.epochs_at(state.plan.before(steps)), batches.mixture.shares
+    for path, source, epoch, share in zip(files, batches.sources, epochs, shares, strict=True):
+        which = f", {float(share):.2%} of the windows, {path}" if len(files) > 1 else ""
+        say(f"data      {len(source.ids):,} tokens, gone through {epoch:.2f} times{which}")
     if lack := shortage(state):
         say(f"warning: {lack}")
 

@@ -182,15 +182,26 @@ def plain_value(hint: Any, data: Any) -> Any:
         except ValidationError:
             pass
     if isinstance(data, Argument):
-        try:
-            return adapter.validate_strings(str(data))
-        except ValidationError as error:
+        parsed = _toml_value(data)
+        # Any text is a path, so what can be read as a list is one where a list may stand.
+        may_be_list = any(typing.get_origin(option) is tuple for option in typing.get_args(hint))
+        if not (may_be_list and isinstance(parsed, list)):
             try:
-                data = tomllib.loads(f"value = {data}")["value"]
-            except tomllib.TOMLDecodeError:
-                raise error from None
+                return adapter.validate_strings(str(data))
+            except ValidationError:
+                if parsed is None:
+                    raise
+        data = parsed
     # By way of JSON, where pydantic's strict mode still takes a list for a tuple, text for a path.
     return adapter.validate_json(json.dumps(data, default=str), strict=True)
+
+
+def _toml_value(text: str) -> Any:
+    """What a text means as a value of TOML; ``None`` if it is none."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return None
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

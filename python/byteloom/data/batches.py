@@ -11,12 +11,11 @@ from jaxtyping import Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
-from byteloom.data.permutation import Permutation
+from byteloom.data.mixture import Mixture
 from byteloom.data.shards import Shards
 from byteloom.data.token_file import TokenFile
+from byteloom.data.windows import Tokens, Windows, check_tokens, ids_of
 
-#: What ids may come as.
-Tokens: TypeAlias = TokenFile | NDArray[Any]
 #: Inputs and targets, (batch, context) each: the target is the id after the input.
 Batch: TypeAlias = tuple[Int64[Tensor, "batch context"], Int64[Tensor, "batch context"]]
 
@@ -24,72 +23,89 @@ Batch: TypeAlias = tuple[Int64[Tensor, "batch context"], Int64[Tensor, "batch co
 class Batches:
     """Batches without replacement: any step's batch, in any order, from (seed, step) alone.
 
-    An epoch cuts the tokens into windows of ``context_length`` that follow each other from an
-    offset of its own, and visits every window once, in an order of its own. Windows are numbered
-    through all epochs: a batch takes the next ``batch_size`` of them and may cross into the next
-    epoch. Nothing is stored, so that a run of any length resumes anywhere at no cost, and another
-    batch size, or several processes, still draw the same sequence of windows.
+    Windows are numbered through the run, and a batch takes the next ``batch_size`` of them. With
+    one source, the numbers are those of :class:`Windows`: every window once an epoch. With several,
+    :class:`Mixture` says which source a number belongs to, and each source has epochs of its own.
+    Nothing is stored, so that a run of any length resumes anywhere at no cost, and another batch
+    size, or several processes, still draw the same sequence of windows.
 
     Args:
-        tokens: ids, mapped or in memory.
+        tokens: ids, mapped or in memory; or several of those, to be mixed.
         batch_size: windows in a batch.
         context_length: ids in a window; one more is read, the last target.
         seed: of the orders and the offsets.
+        weights: how much is drawn from each of several; ``None``: as they have windows, so that all
+            are gone through equally often.
 
     Raises:
-        ValueError: fewer ids than one window takes.
+        ValueError: fewer ids than one window takes; weights that :class:`Mixture` refuses, or not
+            one for each source.
 
     Example:
         >>> batches = Batches(np.arange(100, dtype=np.uint16), 2, 8, seed=0)
         >>> inputs, targets = batches.batch_at(3)
         >>> tuple(inputs.shape), bool((targets == inputs + 1).all())
         ((2, 8), True)
+        >>> short, long = np.zeros(90, np.uint16), np.ones(900, np.uint16)
+        >>> mixed = Batches([short, long], 256, 8, seed=0, weights=[1, 3])
+        >>> mixed.batch_at(0)[0].float().mean().item()
+        0.75
+        >>> [round(epoch, 1) for epoch in mixed.epochs_at(1)]
+        [6.4, 1.7]
     """
 
-    def __init__(self, tokens: Tokens, batch_size: int, context_length: int, seed: int) -> None:
-        _check(tokens, batch_size, context_length)
-        self.ids = _ids(tokens)
+    def __init__(
+        self,
+        tokens: Tokens | Sequence[Tokens],
+        batch_size: int,
+        context_length: int,
+        seed: int,
+        weights: Sequence[float] | None = None,
+    ) -> None:
+        _check_batch_size(batch_size)
+        rows = [tokens] if isinstance(tokens, TokenFile | np.ndarray) else tokens
         self.batch_size = batch_size
         self.context_length = context_length
-        self.seed = seed
-        usable = len(self.ids) - 1  # the last id is a target only
-        #: Windows in an epoch: one fewer than would fit leaves room for any offset.
-        self.windows_per_epoch = max(1, (usable - context_length + 1) // context_length)
-        room = usable - self.windows_per_epoch * context_length
-        self._offsets = min(context_length, room + 1)
-        self._epochs: dict[int, tuple[int, Permutation]] = {}
+        #: The windows of each source.
+        self.sources = [Windows(row, context_length, seed, i) for i, row in enumerate(rows)]
+        if weights is None:
+            weights = [source.per_epoch for source in self.sources]
+        if len(weights) != len(self.sources):
+            raise ValueError(
+                f"{len(weights)} weights for {len(self.sources)} sources: give one for each"
+            )
+        #: Which source a window comes from.
+        self.mixture = Mixture(weights, seed)
 
     def batch_at(self, step: int) -> Batch:
         """The batch of a step, counted from 0; int64, in main memory."""
-        return _gather(
-            self.ids,
-            self.starts(step * self.batch_size, self.batch_size),
-            self.context_length,
-        )
+        ids = np.empty((self.batch_size, self.context_length + 1), dtype=np.int64)
+        for row, (source, start) in zip(ids, self.windows_at(step), strict=True):
+            row[:] = self.sources[source].read(start)
+        return _split(ids)
 
-    def starts(self, first: int, count: int) -> list[int]:
-        """Where the windows number ``first`` to ``first + count - 1`` of the run begin."""
-        found: list[int] = []
-        while len(found) < count:
-            epoch, place = divmod(first + len(found), self.windows_per_epoch)
-            until = min(self.windows_per_epoch, place + count - len(found))
-            offset, order = self._epoch(epoch)
-            windows = order(np.arange(place, until)).tolist()
-            found += [offset + window * self.context_length for window in windows]
-        return found
+    def windows_at(self, step: int) -> list[tuple[int, int]]:
+        """The number of the source, and the start within it, of each window of a step."""
+        sources, numbers = self.mixture.of(step * self.batch_size, self.batch_size)
+        starts = np.empty(self.batch_size, dtype=np.int64)
+        for number, source in enumerate(self.sources):
+            # A source's numbers follow each other.
+            if len(own := numbers[sources == number]):
+                starts[sources == number] = source.starts(int(own[0]), len(own))
+        return list(zip(sources.tolist(), starts.tolist(), strict=True))
 
     def epoch_at(self, step: int) -> float:
-        """How often the tokens have been gone through before this step."""
-        return step * self.batch_size / self.windows_per_epoch
+        """How often as many windows as all sources have were drawn before this step.
 
-    def _epoch(self, epoch: int) -> tuple[int, Permutation]:
-        """An epoch's offset and order; the last one asked for is kept."""
-        if epoch not in self._epochs:
-            entropy = np.random.SeedSequence([self.seed % (1 << 64), epoch])
-            offset = int(np.random.Generator(np.random.PCG64(entropy)).integers(self._offsets))
-            order = Permutation(self.windows_per_epoch, (self.seed, epoch))
-            self._epochs = {epoch: (offset, order)}
-        return self._epochs[epoch]
+        That is the ``epoch`` of the metrics; of one source, how often it has been gone through.
+        """
+        per_epoch = sum(source.per_epoch for source in self.sources)
+        return step * self.batch_size / per_epoch
+
+    def epochs_at(self, step: int) -> list[float]:
+        """How often each source has been gone through before this step."""
+        drawn = self.mixture.before(step * self.batch_size)
+        return [n / source.per_epoch for n, source in zip(drawn, self.sources, strict=True)]
 
 
 def random_batch(
@@ -112,13 +128,14 @@ def random_batch(
     Raises:
         ValueError: fewer ids than one window takes.
     """
-    _check(tokens, batch_size, context_length)
+    _check_batch_size(batch_size)
+    check_tokens(tokens, context_length)
     places = len(tokens) - context_length
     if generator is None:
         starts: list[int] = torch.randint(places, (batch_size,)).tolist()
     else:
         starts = generator.integers(places, size=batch_size).tolist()
-    inputs, targets = _gather(_ids(tokens), starts, context_length)
+    inputs, targets = _gather(ids_of(tokens), starts, context_length)
     return inputs.to(device), targets.to(device)
 
 
@@ -136,11 +153,12 @@ def validation_batches(
     Raises:
         ValueError: fewer ids than one window takes.
     """
-    _check(tokens, batch_size, context_length)
+    _check_batch_size(batch_size)
+    check_tokens(tokens, context_length)
     available = (len(tokens) - 1) // context_length
     wanted = min(available, batch_size * count)
     starts = [context_length * (i * available // wanted) for i in range(wanted)]
-    ids = _ids(tokens)
+    ids = ids_of(tokens)
     return [
         _gather(ids, starts[i : i + batch_size], context_length)
         for i in range(0, wanted, batch_size)
@@ -153,7 +171,7 @@ def sequential_batches(tokens: Tokens, batch_size: int, context_length: int) -> 
     Raises:
         ValueError: fewer than two ids: there is nothing to predict.
     """
-    ids = _ids(tokens)
+    ids = ids_of(tokens)
     if len(ids) < 2:
         raise ValueError(f"{len(ids)} ids: two are needed to predict one from another")
     whole, rest = divmod(len(ids) - 1, context_length)
@@ -169,24 +187,15 @@ def _gather(ids: NDArray[Any] | Shards, starts: Sequence[int], context_length: i
     windows = np.empty((len(starts), context_length + 1), dtype=np.int64)
     for row, start in zip(windows, starts, strict=True):
         row[:] = ids[start : start + context_length + 1]
+    return _split(windows)
+
+
+def _split(windows: NDArray[np.int64]) -> Batch:
+    """Windows, with the id after each -> inputs and targets."""
     both = torch.from_numpy(windows)
     return both[:, :-1].contiguous(), both[:, 1:].contiguous()
 
 
-def _ids(tokens: Tokens) -> NDArray[Any] | Shards:
-    return tokens.ids if isinstance(tokens, TokenFile) else tokens
-
-
-def _check(tokens: Tokens, batch_size: int, context_length: int) -> None:
-    if batch_size < 1 or context_length < 1:
-        raise ValueError(
-            f"batch_size {batch_size} and context_length {context_length}: must be at least 1"
-        )
-    if _ids(tokens).ndim != 1:
-        raise ValueError(f"tokens have shape {_ids(tokens).shape}: must be one row of ids")
-    if len(tokens) <= context_length:
-        name = str(tokens.path) if isinstance(tokens, TokenFile) else "the token array"
-        raise ValueError(
-            f"{name} has {len(tokens):,} ids: one window takes {context_length + 1:,} "
-            f"(context_length {context_length:,} and the id after it)"
-        )
+def _check_batch_size(batch_size: int) -> None:
+    if batch_size < 1:
+        raise ValueError(f"batch_size {batch_size}: must be at least 1")

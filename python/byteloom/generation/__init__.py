@@ -1,7 +1,8 @@
 """Logits -> ids -> text."""
 
+from byteloom.generation.decoder import Decoder
 from byteloom.generation.ids import generate_ids
 from byteloom.generation.sample import sample
 from byteloom.generation.text import generate, stream_text
 
-__all__ = ["generate", "generate_ids", "sample", "stream_text"]
+__all__ = ["Decoder", "generate", "generate_ids", "sample", "stream_text"]

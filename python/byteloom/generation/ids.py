@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from byteloom.generation.decoder import Decoder
 from byteloom.generation.sample import check_sampling, sample
 from byteloom.model import TransformerLM
 
@@ -22,6 +23,7 @@ class Sampling(TypedDict, total=False):
     top_p: float | None
     seed: int | None
     use_cache: bool
+    compiled: bool
 
 
 def generate_ids(
@@ -35,6 +37,7 @@ def generate_ids(
     stop_ids: Collection[int] = (),
     seed: int | None = None,
     use_cache: bool = True,
+    compiled: bool = False,
 ) -> Iterator[int]:
     """Generates lazily: an id is there as soon as it is drawn.
 
@@ -51,6 +54,7 @@ def generate_ids(
         stop_ids: ends before the first of these.
         seed: the same seed gives the same ids; ``None`` is chance.
         use_cache: keep keys and values of what was read: the same ids, many times faster.
+        compiled: compile the step from token to token, which pays for long texts on a GPU.
 
     Raises:
         ValueError: an empty prompt, ids that the model lacks, impossible settings.
@@ -74,7 +78,7 @@ def generate_ids(
                 f"token {place} of the prompt is {token}; the model has the ids 0 .. "
                 f"{vocab_size - 1}: is the tokenizer the one it was trained with?"
             )
-    reader = _Reader(model, tokens, use_cache)
+    reader = _Reader(model, tokens, use_cache, compiled)
     chance = torch.Generator(reader.device)
     chance.seed() if seed is None else chance.manual_seed(seed)
 
@@ -92,11 +96,14 @@ def generate_ids(
 class _Reader:
     """What the model sees: a window on the text that never outgrows the context."""
 
-    def __init__(self, model: TransformerLM, prompt: list[int], use_cache: bool) -> None:
+    def __init__(
+        self, model: TransformerLM, prompt: list[int], use_cache: bool, compiled: bool
+    ) -> None:
         self.model = model
         self.device = next(model.parameters()).device
         self.context = model.config.context_length
-        self.cache = model.new_cache() if use_cache else None
+        self.decoder = Decoder(model, compiled=True) if compiled and use_cache else None
+        self.cache = model.new_cache() if use_cache and not compiled else None
         self.window = prompt[-self.context :]
         self.unread = self.window
 
@@ -114,13 +121,18 @@ class _Reader:
     @torch.inference_mode()
     def next_logits(self) -> Float[Tensor, " vocab"]:
         """The logits of the token after the window."""
-        tokens = self.window if self.cache is None else self.unread
         was_training = self.model.training
         self.model.eval()
         try:
-            logits: Tensor = self.model(
-                torch.tensor([tokens], device=self.device), cache=self.cache
-            )
+            return self._ask()
         finally:
             self.model.train(was_training)
+
+    def _ask(self) -> Float[Tensor, " vocab"]:
+        if self.decoder is not None and self.unread is not self.window:
+            return self.decoder.step(torch.tensor(self.unread))[0]
+        if self.decoder is not None:
+            return self.decoder.read(torch.tensor([self.window]))[0]
+        tokens = self.window if self.cache is None else self.unread
+        logits: Tensor = self.model(torch.tensor([tokens], device=self.device), cache=self.cache)
         return logits[0, -1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from byteloom.nn.attention import AttentionConfig, LayerCache, MultiHeadConfig
@@ -51,8 +51,9 @@ class TransformerBlock(nn.Module):
         positions: Int[Tensor, "*#batch seq"] | None = None,
         position: Position | None = None,
         cache: LayerCache | None = None,
+        mask: Bool[Tensor, "*#batch 1 seq keys"] | None = None,
     ) -> Float[Tensor, "*batch seq d_model"]:
         """Passes the tokens on; the arguments are the attention's."""
-        x = x + self.dropout(self.attn(self.ln1(x), positions, position, cache))
+        x = x + self.dropout(self.attn(self.ln1(x), positions, position, cache, mask))
         x = x + self.dropout(self.ffn(self.ln2(x)))
         return x  # noqa: RET504 (both lines alike)

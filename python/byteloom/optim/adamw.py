@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from byteloom.optim.groups import Decayed, parameter_groups
+from byteloom.optim.checks import require_decays, require_not_negative
+from byteloom.optim.foreach import alike, call, gradients
+from byteloom.optim.groups import Decayed, LearningRateScale, parameter_groups
+
+Form: TypeAlias = Literal["auto", "foreach", "fused"]
 
 
 @dataclass(frozen=True)
@@ -25,15 +29,19 @@ class AdamWConfig:
     weight_decay: float = 0.1
     """What a weight loses a step, as a part of itself, times the learning rate."""
     decayed: Decayed = "matrices"
-    """What decays: "matrices" of linear maps only, or "all" parameters."""
+    """What decays: "matrices" of linear maps only, "all" parameters, or groups by their names."""
+    lr_scale: LearningRateScale = field(default_factory=LearningRateScale)
+    """What the learning rate is multiplied by, group by group."""
+    fused: Form = "auto"
+    """Whether one kernel of torch's does it all; auto: on CUDA. Equal but for rounding."""
 
     def __post_init__(self) -> None:
         check_hyperparameters(0.0, self.betas, self.eps, self.weight_decay)
 
     def build(self, model: nn.Module) -> AdamW:
         """Makes the optimizer of a model."""
-        groups = parameter_groups(model, self.weight_decay, self.decayed)
-        return AdamW(groups, betas=self.betas, eps=self.eps)
+        groups = parameter_groups(model, self.weight_decay, self.decayed, self.lr_scale)
+        return AdamW(groups, betas=self.betas, eps=self.eps, fused=self.fused)
 
 
 class AdamW(torch.optim.Optimizer):
@@ -48,6 +56,9 @@ class AdamW(torch.optim.Optimizer):
         betas: decays of m and v.
         eps: keeps the quotient finite.
         weight_decay: decoupled from the gradient.
+        fused: "foreach": as written out here; "fused": in torch's one kernel, which reads and
+            writes everything once; "auto": fused on CUDA. No part of the state: what one form
+            began, another continues.
 
     Raises:
         ValueError: a negative setting, or a decay outside [0, 1).
@@ -68,53 +79,99 @@ class AdamW(torch.optim.Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.01,
+        fused: Form = "auto",
     ) -> None:
         check_hyperparameters(lr, betas, eps, weight_decay)
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, defaults)
+        self.fused = fused
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "fused": self.fused}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Updates every parameter that has a gradient; returns what ``closure`` does, if given."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = call(closure)
         for group in self.param_groups:
-            # Parameters that joined later have taken fewer steps: each number of steps on its own.
-            by_steps: dict[int, list[Tensor]] = {}
-            for p in group["params"]:
-                if p.grad is not None:
-                    by_steps.setdefault(self._advance(p), []).append(p)
-            for steps, params in by_steps.items():
-                self._update(params, steps, group)
+            update_group(group, self.state, self.fused)
         return loss
 
-    def _advance(self, p: Tensor) -> int:
-        state = self.state[p]
-        if not state:
-            state["step"] = 0
-            state["exp_avg"] = torch.zeros_like(p, memory_format=torch.preserve_format)
-            state["exp_avg_sq"] = torch.zeros_like(p, memory_format=torch.preserve_format)
-        state["step"] = int(state["step"]) + 1
-        steps: int = state["step"]
-        return steps
 
-    def _update(self, params: list[Tensor], steps: int, group: dict[str, Any]) -> None:
-        lr, (beta1, beta2) = group["lr"], group["betas"]
-        gradients = [p.grad for p in params if p.grad is not None]
-        m = [self.state[p]["exp_avg"] for p in params]
-        v = [self.state[p]["exp_avg_sq"] for p in params]
+def update_group(
+    group: dict[str, Any], states: MutableMapping[Tensor, Any], fused: Form = "auto"
+) -> None:
+    """One step of AdamW with a group's parameters that have a gradient.
 
-        torch._foreach_lerp_(m, gradients, 1 - beta1)  # m = beta1 m + (1 - beta1) g
-        torch._foreach_mul_(v, beta2)
-        torch._foreach_addcmul_(v, gradients, gradients, 1 - beta2)
+    Args:
+        group: with lr, betas, eps and weight_decay.
+        states: by parameter; new ones begin here.
+        fused: see :class:`AdamW`.
+    """
+    # Parameters that joined later have taken fewer steps: each number of steps on its own.
+    for params in alike(group["params"], lambda p: _count_step(p, states[p])):
+        m = [states[p]["exp_avg"] for p in params]
+        v = [states[p]["exp_avg_sq"] for p in params]
+        in_one = fused == "fused" or (fused == "auto" and params[0].device.type == "cuda")
+        update = _update_fused if in_one else _update_foreach
+        update(params, gradients(params), m, v, states[params[0]]["step"], group)
 
-        denominator = torch._foreach_sqrt(v)
-        torch._foreach_div_(denominator, (1 - beta2**steps) ** 0.5)
-        torch._foreach_add_(denominator, group["eps"])
-        torch._foreach_mul_(params, 1 - lr * group["weight_decay"])
-        torch._foreach_addcdiv_(params, m, denominator, -lr / (1 - beta1**steps))
+
+def _count_step(p: Tensor, state: dict[str, Any]) -> int:
+    if not state:
+        state["step"] = 0
+        state["exp_avg"] = torch.zeros_like(p, memory_format=torch.preserve_format)
+        state["exp_avg_sq"] = torch.zeros_like(p, memory_format=torch.preserve_format)
+    state["step"] = int(state["step"]) + 1
+    steps: int = state["step"]
+    return steps
+
+
+def _update_foreach(
+    params: list[Tensor],
+    grads: list[Tensor],
+    m: list[Tensor],
+    v: list[Tensor],
+    steps: int,
+    group: dict[str, Any],
+) -> None:
+    lr, (beta1, beta2) = group["lr"], group["betas"]
+    torch._foreach_lerp_(m, grads, 1 - beta1)  # m = beta1 m + (1 - beta1) g
+    torch._foreach_mul_(v, beta2)
+    torch._foreach_addcmul_(v, grads, grads, 1 - beta2)
+
+    denominator = torch._foreach_sqrt(v)
+    torch._foreach_div_(denominator, (1 - beta2**steps) ** 0.5)
+    torch._foreach_add_(denominator, group["eps"])
+    torch._foreach_mul_(params, 1 - lr * group["weight_decay"])
+    torch._foreach_addcdiv_(params, m, denominator, -lr / (1 - beta1**steps))
+
+
+def _update_fused(
+    params: list[Tensor],
+    grads: list[Tensor],
+    m: list[Tensor],
+    v: list[Tensor],
+    steps: int,
+    group: dict[str, Any],
+) -> None:
+    # The kernel wants a count for each parameter, on the device; it only reads them.
+    count = torch.full((), float(steps), device=params[0].device)
+    torch._fused_adamw_(
+        params,
+        grads,
+        m,
+        v,
+        [],
+        [count] * len(params),
+        lr=group["lr"],
+        beta1=group["betas"][0],
+        beta2=group["betas"][1],
+        weight_decay=group["weight_decay"],
+        eps=group["eps"],
+        amsgrad=False,
+        maximize=False,
+    )
 
 
 def check_hyperparameters(
@@ -125,8 +182,5 @@ def check_hyperparameters(
     Raises:
         ValueError: naming the setting and its value.
     """
-    for name, value in (("lr", lr), ("eps", eps), ("weight_decay", weight_decay)):
-        if not value >= 0:
-            raise ValueError(f"{name} is {value}; it must not be negative")
-    if not all(0 <= beta < 1 for beta in betas):
-        raise ValueError(f"betas are {betas[0]} and {betas[1]}; both must be in [0, 1)")
+    require_not_negative(lr=lr, eps=eps, weight_decay=weight_decay)
+    require_decays(betas)

@@ -36,7 +36,7 @@ def clip_grad_norm(
     gradients = [p.grad for p in parameters if p.grad is not None]
     if not gradients:
         return torch.zeros(())
-    norms = torch._foreach_norm(gradients)
+    norms = torch._foreach_norm(gradients, dtype=torch.float32)
     total: Tensor = torch.linalg.vector_norm(torch.stack(norms))
     if max_norm < float("inf"):
         torch._foreach_mul_(gradients, (max_norm / (total + eps)).clamp(max=1.0))

@@ -15,23 +15,53 @@ from byteloom import config
 from byteloom.data.token_file import TokenFile
 from byteloom.model import ModelConfig
 from byteloom.nn.recompute import Recompute
-from byteloom.optim import AdamWConfig, CosineConfig, OptimizerConfig, ScheduleConfig
+from byteloom.optim import (
+    AdamWConfig,
+    AveragingConfig,
+    CosineConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+)
+from byteloom.optim.narrow import Rounding
 from byteloom.tokenizer import Tokenizer
 
 AtLeastOne: TypeAlias = Annotated[int, Field(ge=1)]
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
+Weight: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
 class DataConfig:
     """Where the tokens are. Relative paths count from where the command runs."""
 
-    train: Path
-    """Token file to learn from: .npy, .bin of raw uint16 ids, or a folder of shards."""
+    train: Path | tuple[Path, ...]
+    """Token file to learn from: .npy, .bin of raw uint16 ids, or a folder of shards; or a list."""
+    weights: tuple[Weight, ...] | None = None
+    """How much is drawn from each of a list; none: as they are long, all equally often."""
     valid: Path | None = None
     """The same to evaluate on; none: the training loss is all there is."""
     tokenizer: Path | None = None
     """tokenizer.json that made them: gives vocab_size, and goes into the run folder."""
+    separate_documents: bool = False
+    """Whether a token sees only those of its own document, where a window holds several."""
+    separator: str | None = None
+    """The special token that ends a document; none: the tokenizer's first."""
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise ValueError("train is an empty list: name at least one token file")
+        if self.weights is not None and len(self.weights) != len(self.sources):
+            raise ValueError(
+                f"{len(self.weights)} weights for {len(self.sources)} token files in train: give "
+                "one for each"
+            )
+        if self.separate_documents and self.tokenizer is None:
+            raise ValueError("separate_documents needs a tokenizer, whose special token ends them")
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The token files to learn from, one or several."""
+        return self.train if isinstance(self.train, tuple) else (self.train,)
 
 
 @dataclass(frozen=True)
@@ -66,6 +96,10 @@ class TrainingConfig:
     """Weight of log(Z)^2 in what is minimised, which keeps logits from drifting; 1e-4 is usual."""
     dtype: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     """Type of products; the weights stay fp32. bf16, fp16: autocast, with fp16's loss scaled."""
+    weights: Literal["fp32", "bf16"] = "fp32"
+    """Type of the weights themselves; bf16, with dtype bf16, takes half the memory."""
+    rounding: Rounding = "stochastic"
+    """How updates of bf16 weights are rounded: by chance, or with what was lost kept for later."""
     compile: bool = False
     """Whether torch.compile makes the model faster, after a minute or so."""
     recompute: Recompute = "none"
@@ -80,6 +114,8 @@ class TrainingConfig:
     """CPU threads; none: as torch chooses. A resumed run keeps the number."""
 
     def __post_init__(self) -> None:
+        if self.weights == "bf16" and self.dtype != "bf16":
+            raise ValueError(f"weights bf16 go with dtype bf16, not {self.dtype}")
         if self.offload and self.compile:
             raise ValueError("offload does not go together with compile: choose one of them")
 
@@ -118,6 +154,8 @@ class LoggingConfig:
     """What the sample at the end begins with; empty: with the first special token, if any."""
     sample_tokens: Annotated[int, Field(ge=0)] = 200
     """Tokens in the sample at the end; 0: no sample."""
+    tensorboard: bool = False
+    """Whether metrics also go to RUN/tensorboard, for `tensorboard --logdir RUN`."""
     wandb: WandbConfig = field(default_factory=WandbConfig)
     """Weights & Biases."""
 
@@ -134,6 +172,8 @@ class RunConfig:
     """How gradients become updates."""
     schedule: ScheduleConfig = field(default_factory=CosineConfig)
     """The learning rate at each step."""
+    averaging: AveragingConfig | None = None
+    """A running mean of the weights, which is then what is evaluated and used; none: no mean."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How long, how much at once, on what."""
     guard: GuardConfig = field(default_factory=GuardConfig)
@@ -158,7 +198,9 @@ def resolve(tables: Mapping[str, Any], source: str | os.PathLike[str] = "") -> R
     check_data(run)
     data = replace(
         run.data,
-        train=run.data.train.absolute(),
+        train=tuple(path.absolute() for path in run.data.train)
+        if isinstance(run.data.train, tuple)
+        else run.data.train.absolute(),
         valid=run.data.valid and run.data.valid.absolute(),
         tokenizer=run.data.tokenizer and run.data.tokenizer.absolute(),
     )
@@ -191,16 +233,40 @@ def _vocab_size(data: DataConfig) -> int:
     """What the data imply."""
     if data.tokenizer is not None:
         return Tokenizer.load(data.tokenizer).vocab_size
-    files = [data.train] if data.valid is None else [data.train, data.valid]
-    return 1 + max(TokenFile(path).max_id for path in files)
+    files = [*data.sources, data.valid]
+    return 1 + max(TokenFile(path).max_id for path in files if path is not None)
+
+
+def separator_id(data: DataConfig) -> int | None:
+    """The id that ends a document; ``None``: documents are not kept apart.
+
+    Raises:
+        ValueError: the tokenizer has no such special token.
+        FileNotFoundError: the tokenizer is gone.
+    """
+    if not data.separate_documents or data.tokenizer is None:
+        return None
+    special = Tokenizer.load(data.tokenizer).special_tokens
+    separator = next(iter(special), None) if data.separator is None else data.separator
+    if separator is None:
+        raise ValueError(
+            f"data.separate_documents: the tokenizer {data.tokenizer} has no special token that "
+            "could end a document"
+        )
+    if separator not in special:
+        raise ValueError(
+            f"data.separator: the tokenizer {data.tokenizer} has no special token {separator!r}, "
+            f"only {', '.join(map(repr, special)) or 'ordinary ones'}"
+        )
+    return special[separator]
 
 
 def check_data(run: RunConfig) -> None:
     """Makes sure that the model can learn from the data.
 
     Raises:
-        ValueError: a tokenizer of another size, token files that are too short or have ids that
-            the model lacks.
+        ValueError: a tokenizer of another size or without the separator, token files that are too
+            short or have ids that the model lacks.
         FileNotFoundError: a file is gone.
     """
     if run.data.tokenizer is not None:
@@ -210,6 +276,7 @@ def check_data(run: RunConfig) -> None:
                 f"model.vocab_size is {run.model.vocab_size:,}, but the tokenizer "
                 f"{run.data.tokenizer} has {size:,} tokens: leave model.vocab_size out"
             )
-    for path in (run.data.train, run.data.valid):
+    separator_id(run.data)
+    for path in (*run.data.sources, run.data.valid):
         if path is not None:
             TokenFile(path).check(run.model.vocab_size, run.model.context_length)

@@ -157,14 +157,15 @@ class _Loop:
         run = self.run
         if not run.owes_evaluation() or run.validation is None:
             return
-        score = evaluate(
-            run.model,
-            run.objective,
-            run.validation(),
-            run.device,
-            run.autocast,
-            stopped=lambda: self.stop,
-        )
+        with run.averaged():
+            score = evaluate(
+                run.model,
+                run.objective,
+                run.validation(),
+                run.device,
+                run.autocast,
+                stopped=lambda: self.stop,
+            )
         # The time for this is no part of a step's: the next speed counts from here.
         self.tick()
         self.logged = (run.tokens, run.seconds)
@@ -172,7 +173,8 @@ class _Loop:
             is_best = run.note_score(score.loss)
             self.emit({"step": run.step, "valid_loss": score.loss, "seconds": run.seconds})
             if is_best:
-                self.writer.write(run.weights(self.tokenizer), self.folder.save_best)
+                with run.averaged():
+                    self.writer.write(run.weights(self.tokenizer), self.folder.save_best)
 
     def save(self) -> None:
         """Makes a checkpoint of the step just done."""

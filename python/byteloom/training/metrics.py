@@ -1,4 +1,4 @@
-"""Where a run's figures go: a progress line, metrics.jsonl, and wandb when asked."""
+"""Where a run's figures go: a progress line, metrics.jsonl; wandb and TensorBoard when asked."""
 
 from __future__ import annotations
 
@@ -128,6 +128,52 @@ class Progress:
         done = max(1, self._step - self._start)
         left = (time.monotonic() - self._begin) / done * (self._steps - self._step)
         return f"{tqdm.format_interval(left)} left"
+
+
+def require_tensorboard() -> None:
+    """Makes sure that TensorBoard's files can be written.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    if importlib.util.find_spec("tensorboard") is None:
+        raise ImportError(
+            "logging.tensorboard needs tensorboard: pip install 'byteloom[tensorboard]'"
+        )
+
+
+class TensorBoard:
+    """TensorBoard's event files; what a resumed run does again is hidden there.
+
+    Args:
+        folder: the run folder; the files go below it.
+        step: steps done already.
+
+    Raises:
+        ImportError: tensorboard is not installed.
+    """
+
+    def __init__(self, folder: Path, step: int = 0) -> None:
+        require_tensorboard()
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer: Any = SummaryWriter(
+            folder / "tensorboard", purge_step=step + 1 if step else None
+        )
+
+    def advance(self, step: int) -> None:
+        """Nothing to write."""
+
+    def log(self, record: Record) -> None:
+        """Writes each figure under its name."""
+        for name, value in record.items():
+            if name != "step":
+                self._writer.add_scalar(name, value, int(record["step"]))
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._writer.close()
 
 
 def require_wandb() -> None:

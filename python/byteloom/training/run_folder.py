@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -121,6 +122,8 @@ class RunFolder:
     ) -> TransformerLM:
         """The model of a step's checkpoint, by default the newest, in evaluation mode.
 
+        If the run averages its weights, it has the average.
+
         Args:
             step: "best" is that of the best validation loss.
             device: where it goes.
@@ -131,7 +134,10 @@ class RunFolder:
         """
         path = self.best_file if step == "best" else self.checkpoint_at(step)
         model = self.load_config().model.build()
-        checkpoint.read(path, optimizer=False).restore(model, name=str(path))
+        found = checkpoint.read(path, optimizer=False)
+        if average := found.state.get("average"):
+            found = replace(found, model=found.model | average["average"])
+        found.restore(model, name=str(path))
         return model.to(device).eval()
 
     # -- checkpoints -----------------------------------------------------------------------------

@@ -12,14 +12,15 @@ from byteloom.training.state import Run
 def write_sample(run: Run, folder: RunFolder, tokenizer: Tokenizer) -> str:
     """Lets the model write into ``sample.txt``: always the same for the same weights and seed."""
     settings = run.config.logging
-    text = generate(
-        run.model,
-        tokenizer,
-        settings.sample_prompt or next(iter(tokenizer.special_tokens), "\n"),
-        max_new_tokens=settings.sample_tokens,
-        temperature=0.8,
-        seed=run.config.training.seed,
-    )
+    with run.averaged():
+        text = generate(
+            run.model,
+            tokenizer,
+            settings.sample_prompt or next(iter(tokenizer.special_tokens), "\n"),
+            max_new_tokens=settings.sample_tokens,
+            temperature=0.8,
+            seed=run.config.training.seed,
+        )
     with atomic_write(folder.sample_file) as file:
         file.write(text.encode("utf-8", errors="replace"))
     return text

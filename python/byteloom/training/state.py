@@ -20,7 +20,9 @@ from byteloom.data.token_file import TokenFile
 from byteloom.model import TransformerLM
 from byteloom.nn.loss import Sums
 from byteloom.nn.recompute import Recomputing
-from byteloom.training.config import RunConfig
+from byteloom.optim import WeightAverage
+from byteloom.optim.narrow import NarrowWeights
+from byteloom.training.config import RunConfig, separator_id
 from byteloom.training.objective import Objective
 from byteloom.training.plan import Plan
 from byteloom.training.scaling import LossScale
@@ -53,6 +55,10 @@ class Run:
     """Which losses are put down as spikes; ``None``: none are."""
     loss_scale: LossScale
     """The factor on the loss: changes only in fp16, and is 1 elsewhere."""
+    narrow: NarrowWeights | None
+    """How weights in bf16 are updated; ``None``: they are in float32."""
+    average: WeightAverage | None
+    """The running mean of the weights; ``None``: there is none."""
     step: int = 0
     """Optimizer steps done."""
     evaluated: int = -1
@@ -78,6 +84,19 @@ class Run:
     def tokens_before(self, step: int) -> int:
         """How many tokens the steps before this one learn from."""
         return self.plan.before(step) * self.batches.batch_size * self.batches.context_length
+
+    def update(self) -> None:
+        """Changes the weights by their gradients."""
+        if self.narrow is None:
+            self.optimizer.step()
+        else:
+            self.narrow.step(self.optimizer)
+        if self.average is not None:
+            self.average.update(self.model)
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """While the block runs, the model has the weights that are to be used: their average."""
+        return nullcontext() if self.average is None else self.average.swapped_in(self.model)
 
     def count(self, updated: bool) -> None:
         """Takes note of a step just done."""
@@ -136,6 +155,8 @@ class Run:
                 "skipped": [self.skipped, self.skipped_in_a_row],
                 "best": [*self.best, self.disappointments],
                 "loss_scale": dataclasses.asdict(self.loss_scale),
+                "average": self.average and self.average.state_dict(),
+                "lost": [] if self.narrow is None else self.narrow.lost,
                 "spikes": self.spikes and dataclasses.asdict(self.spikes),
                 "generators": generator_states(self.device),
             },
@@ -154,15 +175,23 @@ class Run:
             ValueError: it is of another model or optimizer.
         """
         found.restore(self.model, self.optimizer)
+        # Checkpoints of former times lack what did not exist then.
+        state: dict[str, Any] = {"skipped": [0, 0], "best": [math.inf, 0, 0]} | found.state
         self.step = found.iteration
-        self.evaluated = found.state["evaluated"]
-        self.metrics_bytes = found.state["metrics_bytes"]
-        self.seconds = found.state["seconds"]
-        self.skipped, self.skipped_in_a_row = found.state["skipped"]
-        loss, step, self.disappointments = found.state["best"]
+        self.evaluated = state["evaluated"]
+        self.metrics_bytes = state["metrics_bytes"]
+        self.seconds = state["seconds"]
+        self.skipped, self.skipped_in_a_row = state["skipped"]
+        loss, step, self.disappointments = state["best"]
         self.best = (loss, step)
-        self.loss_scale = LossScale(**found.state["loss_scale"])
-        self.spikes = found.state["spikes"] and Spikes(**found.state["spikes"])
+        if "loss_scale" in state:
+            self.loss_scale = LossScale(**state["loss_scale"])
+        if self.spikes is not None and state.get("spikes"):
+            self.spikes = Spikes(**state["spikes"])
+        if self.narrow is not None:
+            self.narrow.load_lost(state["lost"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         set_generator_states(found.state["generators"], self.device)
 
 
@@ -180,20 +209,31 @@ def build(run_config: RunConfig) -> Run:
     torch.manual_seed(training.seed)
     model = run_config.model.build().to(device)
     model.recomputing = Recomputing(training.recompute)
+    optimizer = run_config.optimizer.build(model)
+    is_narrow = training.weights == "bf16"
+    narrow = NarrowWeights(model, training.rounding) if is_narrow else None
     context = run_config.model.context_length
     return Run(
         config=run_config,
         device=device,
         model=model,
-        objective=Objective(model, training.z_loss, training.compile),
-        optimizer=run_config.optimizer.build(model),
+        objective=Objective(
+            model, training.z_loss, training.compile, separator_id(run_config.data)
+        ),
+        optimizer=optimizer,
         schedule=run_config.schedule.build(training.steps),
         batches=Batches(
-            TokenFile(run_config.data.train), training.batch_size, context, training.seed
+            [TokenFile(path) for path in run_config.data.sources],
+            training.batch_size,
+            context,
+            training.seed,
+            run_config.data.weights,
         ),
         validation=validation(run_config),
         plan=Plan(training.accumulation, min(training.accumulation_warmup, training.steps)),
         spikes=None if run_config.guard.spike is None else Spikes(run_config.guard.spike),
+        narrow=narrow,
+        average=run_config.averaging.build(model) if run_config.averaging else None,
         loss_scale=LossScale() if training.dtype == "fp16" else LossScale(1.0),
     )
 

@@ -23,7 +23,7 @@ class StepResult(NamedTuple):
     grad_norm: Tensor
     """L2 norm of the whole gradient, before clipping; scalar."""
     learning_rate: float
-    """What the schedule gave."""
+    """What the schedule gave; a group's own may be a multiple of it."""
     updated: bool
     """Whether the weights were; not if the loss or the gradient was not finite."""
 
@@ -41,7 +41,7 @@ def train_step(run: Run, batches: Sequence[Batch]) -> StepResult:
     """
     learning_rate = run.schedule(run.step)
     for group in run.optimizer.param_groups:
-        group["lr"] = learning_rate
+        group["lr"] = learning_rate * group.get("lr_scale", 1.0)
 
     nats = torch.zeros((), device=run.device)
     tokens = torch.stack([(targets != IGNORED).sum() for _, targets in batches]).sum()
@@ -57,8 +57,8 @@ def train_step(run: Run, batches: Sequence[Batch]) -> StepResult:
     loss, grad_norm = nats / tokens, _finish_gradients(run)
     updated = bool((loss + grad_norm).isfinite())
     if updated:
-        run.optimizer.step()
-    run.optimizer.zero_grad(set_to_none=True)
+        run.update()
+    run.model.zero_grad(set_to_none=True)
     run.count(updated)
     return StepResult(loss, grad_norm, learning_rate, updated)
 

@@ -67,6 +67,11 @@ def test_a_run_from_its_configuration(
     # Again: it is finished, and says so either way.
     assert "is finished (6 steps): try" in refused(capsys, toml, "-o", run)
     assert "is finished; nothing to do" in refused(capsys, "--resume", run, code=0)
+    # Unless it was killed before it had written its sample.
+    sample = (run / "sample.txt").read_bytes()
+    (run / "sample.txt").unlink()
+    assert main(["--resume", str(run)]) == 0
+    assert (run / "sample.txt").read_bytes() == sample
 
 
 def test_the_run_folder_is_all_it_takes(

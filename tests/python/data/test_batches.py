@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from byteloom.data import Batches, TokenFile, random_batch, sequential_batches, validation_batches
+from byteloom.data.windows import Windows
 
 
 def counting(n: int) -> np.ndarray:
@@ -26,9 +27,9 @@ shapes = st.tuples(st.integers(1, 40), st.integers(1, 7)).flatmap(
 @example((10, 4, 11), 0)
 @example((10, 4, 21), 0)
 def test_an_epoch_visits_every_window_once(shape: tuple[int, int, int], seed: int) -> None:
-    context, batch_size, n = shape
-    batches = Batches(counting(n), batch_size, context, seed)
-    starts = np.array(batches.starts(0, batches.windows_per_epoch))
+    context, _, n = shape
+    windows = Windows(counting(n), context, seed)
+    starts = np.array(windows.starts(0, windows.per_epoch))
     # Windows that follow each other without a gap or an overlap, all inside the tokens.
     assert np.array_equal(np.diff(np.sort(starts)), np.full(len(starts) - 1, context))
     assert starts.min() >= 0 and starts.max() + context + 1 <= n
@@ -67,11 +68,12 @@ def test_the_sequence_of_windows_does_not_depend_on_the_batch_size() -> None:
 
 def test_epochs_differ_in_order_and_offset() -> None:
     batches = Batches(counting(5000), 1, 10, seed=0)
-    count = batches.windows_per_epoch
-    epochs = [batches.starts(e * count, count) for e in range(20)]
+    windows = batches.sources[0]
+    count = windows.per_epoch
+    epochs = [windows.starts(e * count, count) for e in range(20)]
     assert len({tuple(e) for e in epochs}) == 20
     assert len({min(e) for e in epochs}) > 5
-    assert batches.epoch_at(count) == 1.0
+    assert batches.epoch_at(count) == 1.0 and batches.epochs_at(count) == [1.0]
 
 
 def test_over_epochs_every_id_is_seen_about_equally_often() -> None:
@@ -87,7 +89,7 @@ def test_huge_files_cost_no_memory() -> None:
     # A view of one id, as long as five billion: what a mapped file looks like.
     tokens = np.broadcast_to(np.array([7], dtype=np.uint16), (5_000_000_000,))
     batches = Batches(tokens, 4, 1024, seed=0)
-    assert batches.windows_per_epoch > 4_000_000
+    assert batches.sources[0].per_epoch > 4_000_000
     inputs, _ = batches.batch_at(10**9)
     assert inputs.shape == (4, 1024) and (inputs == 7).all()
 
@@ -106,6 +108,8 @@ def test_too_few_tokens_are_refused(tmp_path: Path) -> None:
         Batches(np.zeros((3, 3), dtype=np.uint16), 1, 1, 0)
     with pytest.raises(ValueError, match="at least 1"):
         Batches(counting(10), 0, 1, 0)
+    with pytest.raises(ValueError, match="at least 1"):
+        Batches(counting(10), 1, 0, 0)
 
 
 # -- the course's batch ---------------------------------------------------------------------------

@@ -215,13 +215,33 @@ def test_the_configuration_builds_what_it_says() -> None:
     model = nn.Sequential(Embedding(5, 4), Linear(4, 4), RMSNorm(4))
     optimizer = AdamWConfig(betas=(0.7, 0.8), eps=1e-6, weight_decay=0.25).build(model)
     assert isinstance(optimizer, AdamW)
-    decayed, kept = optimizer.param_groups
-    assert decayed["params"] == [model[1].weight]
-    assert kept["params"] == [model[0].weight, model[2].weight]
-    assert (decayed["weight_decay"], kept["weight_decay"]) == (0.25, 0.0)
-    for group in (decayed, kept):
+    groups = {group["name"]: group for group in optimizer.param_groups}
+    assert groups["hidden"]["params"] == [model[1].weight]
+    assert groups["embeddings"]["params"] == [model[0].weight]
+    assert groups["vectors"]["params"] == [model[2].weight]
+    decays = {name: group["weight_decay"] for name, group in groups.items()}
+    assert decays == {"hidden": 0.25, "embeddings": 0.0, "vectors": 0.0}
+    for group in groups.values():
         assert group["betas"] == (0.7, 0.8)
         assert group["eps"] == 1e-6
-    (everything,) = AdamWConfig(weight_decay=0.25, decayed="all").build(model).param_groups
-    assert everything["params"] == list(model.parameters())
-    assert everything["weight_decay"] == 0.25
+    everything = AdamWConfig(weight_decay=0.25, decayed="all").build(model).param_groups
+    assert {group["weight_decay"] for group in everything} == {0.25}
+
+
+def test_the_fused_kernel_is_the_same_and_goes_on_from_the_other() -> None:
+    a, b = make_params(), make_params()
+    plain, fused = AdamW(a, lr=0.01, fused="foreach"), AdamW(b, lr=0.01, fused="fused")
+    for step in range(20):
+        for params, optimizer in ((a, plain), (b, fused)):
+            set_gradients(params, step)
+            optimizer.step()
+        for p, q in zip(a, b, strict=True):
+            assert_close(p, q, rtol=1e-5, atol=1e-6)
+    swapped = AdamW(b, lr=0.01, fused="foreach")
+    swapped.load_state_dict(fused.state_dict())
+    for step in range(20, 30):
+        for params, optimizer in ((a, plain), (b, swapped)):
+            set_gradients(params, step)
+            optimizer.step()
+        for p, q in zip(a, b, strict=True):
+            assert_close(p, q, rtol=1e-5, atol=1e-6)

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import pytest
+import torch
+import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byteloom.optim import ConstantConfig, CosineConfig, cosine_schedule
+from byteloom.optim import (
+    ConstantConfig,
+    CosineConfig,
+    InverseSqrtConfig,
+    LinearConfig,
+    WSDConfig,
+    cosine_schedule,
+)
 
 rates = st.floats(0.0, 10.0)
 
@@ -123,3 +133,91 @@ def test_an_impossible_constant_rate_is_refused(max_lr: float) -> None:
 def test_a_negative_warmup_is_refused(make: type[CosineConfig] | type[ConstantConfig]) -> None:
     with pytest.raises(ValueError, match="warmup_steps is -1; it must be 0 or more"):
         make(warmup_steps=-1)
+
+
+class Rate:
+    """What transformers' schedules multiply: an optimizer with one rate."""
+
+    def __init__(self) -> None:
+        self.parameter = torch.nn.Parameter(torch.zeros(()))
+        self.optimizer = torch.optim.SGD([self.parameter], lr=1.0)
+
+    def curve(self, name: str, warmup: int, steps: int, **options: Any) -> list[float]:
+        schedule = transformers.get_scheduler(
+            name, self.optimizer, warmup, steps, scheduler_specific_kwargs=options
+        )
+        rates = []
+        for _ in range(steps + 1):
+            rates.append(schedule.get_last_lr()[0])
+            self.optimizer.step()
+            schedule.step()
+        return rates[1:]  # ours begins with their second: the first is 0
+
+
+@pytest.mark.parametrize(("warmup", "steps"), [(0, 20), (5, 20), (7, 50)])
+def test_they_are_those_of_transformers_one_step_on(warmup: int, steps: int) -> None:
+    def ours(config: Any) -> list[float]:
+        schedule = config.build(steps)
+        return [schedule(done) for done in range(steps)]
+
+    assert ours(LinearConfig(max_lr=1.0, warmup_steps=warmup)) == pytest.approx(
+        Rate().curve("linear", warmup, steps)
+    )
+    if warmup:
+        assert ours(InverseSqrtConfig(max_lr=1.0, warmup_steps=warmup)) == pytest.approx(
+            Rate().curve("inverse_sqrt", warmup, steps, timescale=warmup)
+        )
+    wsd = WSDConfig(max_lr=1.0, warmup_steps=warmup, decay_steps=8, shape="linear")
+    theirs = Rate().curve(
+        "warmup_stable_decay", warmup, steps, num_decay_steps=8, decay_type="linear"
+    )
+    assert ours(wsd) == pytest.approx(theirs)
+
+
+@given(
+    kind=st.sampled_from([LinearConfig, WSDConfig, InverseSqrtConfig]),
+    warmup=st.integers(0, 60),
+    steps=st.integers(1, 120),
+    last=st.integers(1, 150),
+    shape=st.sampled_from(["linear", "cosine", "sqrt"]),
+    lrs=st.tuples(st.floats(1e-6, 1.0), st.floats(1e-6, 1.0)),
+)
+def test_they_rise_stay_and_fall_to_the_last_step(
+    kind: Any, warmup: int, steps: int, last: int, shape: str, lrs: tuple[float, float]
+) -> None:
+    low, high = sorted(lrs)
+    options: dict[str, Any] = {"max_lr": high, "min_lr": low, "warmup_steps": warmup}
+    if kind is WSDConfig:
+        options |= {"decay_steps": last, "shape": shape}
+    if kind is InverseSqrtConfig:
+        options |= {"cooldown_steps": last}
+    schedule = kind(**options).build(steps)
+    curve = [schedule(done) for done in range(steps)]
+    assert all(0 < rate <= high * (1 + 1e-12) for rate in curve)
+    assert curve[-1] == pytest.approx(low)
+    top = min(warmup, steps)
+    assert all(a <= b for a, b in pairwise(curve[: max(0, top - 1)]))
+    assert all(a >= b - 1e-12 for a, b in pairwise(curve[top:]))
+    assert schedule(10**9) == pytest.approx(low)
+
+
+def test_wsd_does_not_change_in_the_middle_and_falls_in_its_part() -> None:
+    schedule = WSDConfig(max_lr=1.0, warmup_steps=10, decay_fraction=0.2).build(100)
+    curve = [schedule(done) for done in range(100)]
+    assert set(curve[9:80]) == {1.0} and curve[80] < 1 and curve[-1] == 0
+    longer = WSDConfig(max_lr=1.0, warmup_steps=10, decay_fraction=0.2).build(1000)
+    assert [longer(done) for done in range(80)] == curve[:80]
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "message"),
+    [
+        (WSDConfig, {"decay_fraction": 0.0}, "decay_fraction is 0.0"),
+        (WSDConfig, {"decay_steps": 0}, "decay_steps is 0"),
+        (InverseSqrtConfig, {"cooldown_steps": -1}, "cooldown_steps is -1"),
+        (LinearConfig, {"min_lr": 1.0, "max_lr": 0.5}, "min_lr 1.0 and max_lr 0.5"),
+    ],
+)
+def test_other_impossible_settings_are_refused(make: Any, options: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(**options)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from byteloom.training.config import WandbConfig
-from byteloom.training.metrics import JsonLines, Progress, Wandb, require_wandb
+from byteloom.training.metrics import JsonLines, Progress, TensorBoard, Wandb, require_wandb
 
 
 def test_json_lines_are_on_the_disk_as_they_come(tmp_path: Path) -> None:
@@ -165,3 +165,21 @@ def test_a_missing_wandb_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     for call in (require_wandb, lambda: Wandb(WandbConfig(mode="offline"), tmp_path, {})):
         with pytest.raises(ImportError, match="pip install wandb, or set it to off"):
             call()
+
+
+def test_tensorboard_shows_a_resumed_run_as_one(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    first = TensorBoard(tmp_path)
+    for step in (2, 4, 6):
+        first.log({"step": step, "loss": 1.0 / step, "learning_rate": 0.1})
+    first.close()
+    resumed = TensorBoard(tmp_path, step=4)
+    for step in (6, 8):
+        resumed.log({"step": step, "loss": 10.0 / step})
+    resumed.close()
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    found = {event.step: event.value for event in events.Scalars("loss")}
+    assert found == pytest.approx({2: 0.5, 4: 0.25, 6: 10 / 6, 8: 1.25})
+    assert [event.step for event in events.Scalars("learning_rate")] == [2, 4]

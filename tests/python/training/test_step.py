@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from byteloom import checkpoint
+from byteloom.nn.loss import IGNORED
 from byteloom.training.state import Run, build
 from byteloom.training.step import train_step
 from tiny_run import make_config, make_data
@@ -98,3 +101,64 @@ def test_bf16_computes_in_bf16_and_keeps_fp32_weights(folder: Path) -> None:
         assert a.loss.item() == pytest.approx(b.loss.item(), rel=0.02)
     assert set(seen) == {torch.bfloat16}
     assert {p.dtype for p in run.model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("rounding", ["stochastic", "compensated"])
+def test_bf16_weights_learn_and_resume_to_the_bit(folder: Path, rounding: str) -> None:
+    training = {"dtype": "bf16", "weights": "bf16", "rounding": rounding, "steps": 40}
+    run, full = make(folder, **training), make(folder, steps=40)
+    losses = []
+    for step in range(30):
+        batch = run.batches.batch_at(step)
+        losses.append([train_step(r, [batch]).loss.item() for r in (run, full)])
+    assert {p.dtype for p in run.model.parameters()} == {torch.bfloat16}
+    assert losses[-1][0] == pytest.approx(losses[-1][1], rel=0.02) and losses[-1][0] < losses[0][0]
+    file = io.BytesIO()
+    checkpoint.write(run.checkpoint(), file)
+    file.seek(0)
+    again = make(folder, **training)
+    again.restore(checkpoint.read(file))
+    for step in range(30, 35):
+        batch = run.batches.batch_at(step)
+        state = torch.get_rng_state()
+        a = train_step(run, [batch])
+        torch.set_rng_state(state)
+        b = train_step(again, [batch])
+        assert torch.equal(a.loss, b.loss)
+    for p, q in zip(run.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+def test_bf16_weights_want_bf16_products(folder: Path) -> None:
+    with pytest.raises(ValueError, match="weights bf16 go with dtype bf16, not fp32"):
+        make(folder, weights="bf16")
+
+
+@pytest.mark.parametrize("what", ["selective", "block"])
+def test_what_is_computed_again_changes_no_bit(folder: Path, what: str) -> None:
+    runs = [make(folder), make(folder, recompute=what)]
+    for step in range(3):
+        results = [train_step(run, [run.batches.batch_at(step)]) for run in runs]
+        assert torch.equal(results[0].loss, results[1].loss)
+        assert torch.equal(results[0].grad_norm, results[1].grad_norm)
+
+
+def test_accumulation_weighs_by_tokens(folder: Path) -> None:
+    whole, parts = make(folder, batch_size=8), make(folder)
+    inputs, targets = whole.batches.batch_at(0)
+    targets = targets.clone()
+    targets[0, :13] = targets[5, 3:9] = IGNORED
+    a = train_step(whole, [(inputs, targets)])
+    b = train_step(parts, [(inputs[:2], targets[:2]), (inputs[2:], targets[2:])])
+    assert torch.allclose(a.loss, b.loss) and torch.allclose(a.grad_norm, b.grad_norm, rtol=1e-4)
+
+
+def test_the_z_loss_is_minimised_and_not_reported(folder: Path) -> None:
+    plain, taxed = make(folder), make(folder, z_loss=0.1)
+    batch = plain.batches.batch_at(0)
+    a, b = train_step(plain, [batch]), train_step(taxed, [batch])
+    assert torch.allclose(a.loss, b.loss) and not torch.allclose(a.grad_norm, b.grad_norm)
+    log_z = taxed.model(batch[0]).logsumexp(-1).square().mean()
+    for _ in range(30):
+        train_step(taxed, [batch])
+    assert taxed.model(batch[0]).logsumexp(-1).square().mean() < log_z

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -67,9 +69,13 @@ class Cache:
     """
 
     def __init__(self, num_layers: int, max_length: int) -> None:
-        self.layers = [LayerCache(max_length) for _ in range(num_layers)]
+        self.layers: Sequence[LayerCache] = [LayerCache(max_length) for _ in range(num_layers)]
 
     @property
     def length(self) -> int:
         """Tokens read so far."""
         return self.layers[0].length
+
+    def mask(self, seq: int) -> Bool[Tensor, "1 1 seq total"] | None:
+        """Which keys the next ``seq`` queries may attend to; ``None`` is the causal mask."""
+        return None

@@ -62,6 +62,7 @@ class MultiHeadSelfAttention(nn.Module):
         positions: Int[Tensor, "*#batch seq"] | None = None,
         position: Position | None = None,
         cache: LayerCache | None = None,
+        mask: Bool[Tensor, "*#batch 1 seq keys"] | None = None,
     ) -> Float[Tensor, "*batch seq d_model"]:
         """Attends.
 
@@ -71,6 +72,7 @@ class MultiHeadSelfAttention(nn.Module):
                 those in the cache.
             position: the position scheme; ``None`` is none.
             cache: keys and values of earlier tokens, to be used and added to.
+            mask: True where a query may attend to a key, in place of the causal mask.
         """
         if positions is None and cache is not None:
             positions = cache.next_positions(x.shape[-2], x.device)
@@ -80,25 +82,26 @@ class MultiHeadSelfAttention(nn.Module):
         if cache is not None:
             k, v = cache.append(k, v)
         bias = None if position is None else position.bias(q.shape[-2], k.shape[-2], q)
-        mixed = self._attend(q, k, v, bias)  # (*batch, heads, seq, d_head)
+        mixed = self._attend(q, k, v, bias, mask)  # (*batch, heads, seq, d_head)
         y: Tensor = self.output_proj(mixed.transpose(-3, -2).flatten(-2))
         return y
 
     def _split(self, x: Float[Tensor, "*batch seq d"]) -> Float[Tensor, "*batch heads seq d_head"]:
         return x.view(*x.shape[:-1], -1, self.d_head).transpose(-3, -2)
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    def _attend(
+        self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, mask: Tensor | None
+    ) -> Tensor:
+        queries, keys = q.shape[-2], k.shape[-2]
+        if mask is None and (self.backend == "reference" or bias is not None or 1 < queries < keys):
+            mask = causal_mask(q, k)
         if self.backend == "reference":
-            return scaled_dot_product_attention(q, k, v, causal_mask(q, k), bias)
-        if bias is not None:
-            bias = bias.masked_fill(~causal_mask(q, k), -torch.inf)
-            return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        if q.shape[-2] == k.shape[-2]:
-            # Told so, the kernel skips what the mask hides.
-            return F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        # One new token sees all; several need the mask, shifted by those in the cache.
-        mask = None if q.shape[-2] == 1 else causal_mask(q, k)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+            return scaled_dot_product_attention(q, k, v, mask, bias)
+        if bias is not None and mask is not None:
+            mask = bias.masked_fill(~mask, -torch.inf)
+        # Told so, the kernel skips what the mask hides. One new token sees all in the cache.
+        is_causal = mask is None and queries == keys
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=is_causal)
 
 
 def causal_mask(
@@ -107,3 +110,16 @@ def causal_mask(
     """True where a key is not after the query; the last query stands at the last key."""
     queries, keys = q.shape[-2], k.shape[-2]
     return torch.ones(queries, keys, dtype=torch.bool, device=q.device).tril(keys - queries)
+
+
+def document_mask(documents: Int[Tensor, "*batch seq"]) -> Bool[Tensor, "*batch 1 seq seq"]:
+    """True where a key is of the query's document and not after the query; for all heads alike.
+
+    Example:
+        >>> document_mask(torch.tensor([0, 0, 1])).int()
+        tensor([[[1, 0, 0],
+                 [1, 1, 0],
+                 [0, 0, 1]]], dtype=torch.int32)
+    """
+    same = documents[..., :, None] == documents[..., None, :]
+    return same.tril().unsqueeze(-3)

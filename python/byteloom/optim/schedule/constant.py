@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from byteloom.optim.schedule.parts import check_steps, rise
+
 
 @dataclass(frozen=True)
 class ConstantConfig:
@@ -21,9 +23,8 @@ class ConstantConfig:
     def __post_init__(self) -> None:
         if not self.max_lr >= 0:
             raise ValueError(f"schedule.max_lr is {self.max_lr}; it must not be negative")
-        if self.warmup_steps < 0:
-            raise ValueError(f"schedule.warmup_steps is {self.warmup_steps}; it must be 0 or more")
+        check_steps("warmup_steps", self.warmup_steps)
 
     def build(self, steps: int) -> Callable[[int], float]:
         """The learning rate of the next step by steps done; ``steps`` changes nothing."""
-        return lambda done: self.max_lr * min(1.0, (done + 1) / max(1, self.warmup_steps))
+        return lambda done: rise(done + 1, self.max_lr, self.warmup_steps)

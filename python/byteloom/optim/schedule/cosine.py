@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+
+from byteloom.optim.schedule.parts import check_rates, check_steps, fall, rise
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,8 @@ class CosineConfig:
     """Steps in which it rises, in a straight line."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.min_lr <= self.max_lr:
-            raise ValueError(
-                f"schedule.min_lr {self.min_lr} and max_lr {self.max_lr}: "
-                "0 <= min_lr <= max_lr must hold"
-            )
-        if self.warmup_steps < 0:
-            raise ValueError(f"schedule.warmup_steps is {self.warmup_steps}; it must be 0 or more")
+        check_rates(self.max_lr, self.min_lr)
+        check_steps("warmup_steps", self.warmup_steps)
 
     def build(self, steps: int) -> Callable[[int], float]:
         """The learning rate of the next step by steps done, in a run of ``steps``."""
@@ -50,8 +46,8 @@ def cosine_schedule(
         [0.0, 0.5, 1.0, 0.55, 0.1, 0.1]
     """
     if it < warmup_iters:
-        return max_lr * it / warmup_iters
+        return rise(it, max_lr, warmup_iters)
     if it > cosine_cycle_iters or cosine_cycle_iters == warmup_iters:
         return min_lr
     progress = (it - warmup_iters) / (cosine_cycle_iters - warmup_iters)
-    return min_lr + (max_lr - min_lr) * (1 + math.cos(math.pi * progress)) / 2
+    return fall(progress, max_lr, min_lr, "cosine")

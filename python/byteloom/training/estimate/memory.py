@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -22,6 +23,7 @@ _PURPOSES = {
     "loss": "loss",
     "backward": "temporaries of the backward pass",
     "optimizer": "temporaries of the optimizer",
+    "average": "average of the weights",
 }
 
 

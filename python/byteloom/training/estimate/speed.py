@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -13,12 +14,15 @@ from torch.nn import functional as F  # noqa: N812
 
 from byteloom.nn.loss import piece_size
 from byteloom.training.config import RunConfig
+from byteloom.training.estimate.ledger import Ledger
 from byteloom.training.estimate.parameters import skeleton
 
 #: Seconds for one figure.
 _SECONDS = 0.2
 #: Operations in one timed product at most.
 _PRODUCT = {"cpu": 4e9}
+#: Numbers in what is timed between products, at most.
+_NUMBERS = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -37,18 +41,18 @@ class Speed:
 
 def measure(run_config: RunConfig, device: torch.device) -> Speed:
     """Times products, attention and other operations in the sizes of a run."""
-    training, model = run_config.training, run_config.model
+    training = run_config.training
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(training.dtype, torch.float32)
     return Speed(
         _products(run_config, device, dtype),
         _scores(run_config, device, dtype),
-        _bytes(training.batch_size * model.context_length * model.d_model, device),
+        _bytes(run_config, device, dtype),
         _call(device),
     )
 
 
 def _timed(run: Callable[[], object], device: torch.device, least: int = 2) -> float:
-    """Seconds that something takes, the least of several times."""
+    """Seconds that something takes, the median of several times."""
 
     def wait() -> None:
         if device.type == "cuda":
@@ -58,16 +62,15 @@ def _timed(run: Callable[[], object], device: torch.device, least: int = 2) -> f
 
     run()
     wait()
-    best, spent, times = float("inf"), 0.0, 0
-    while times < least or spent < _SECONDS:
+    took: list[float] = []
+    while len(took) < least or sum(took) < _SECONDS:
         begin = time.perf_counter()
         run()
         wait()
-        took = time.perf_counter() - begin
-        best, spent, times = min(best, took), spent + took, times + 1
-        if spent > 3 * _SECONDS:
+        took.append(time.perf_counter() - begin)
+        if sum(took) > 3 * _SECONDS:
             break
-    return best
+    return statistics.median(took)
 
 
 def _products(run_config: RunConfig, device: torch.device, dtype: torch.dtype) -> float:
@@ -120,10 +123,27 @@ def _scores(run_config: RunConfig, device: torch.device, dtype: torch.dtype) -> 
     return batch * work / _timed(run, device)
 
 
-def _bytes(numbers: int, device: torch.device) -> float:
-    """Of a product number by number, the result in new memory."""
-    x = torch.randn(min(numbers, 1 << 26), device=device)
-    return 3 * x.nbytes / _timed(lambda: x * x.neg_(), device) * 5 / 3
+def _bytes(run_config: RunConfig, device: torch.device, dtype: torch.dtype) -> float:
+    """Of what is between the products: a norm and the turning of queries, with their gradients."""
+    model = run_config.model
+    rows = run_config.training.batch_size
+    # Enough to lie in no cache, where the run's own tensors do not.
+    rows = max(1, min(rows, _NUMBERS // (model.context_length * model.d_model)))
+    norm = model.norm.build(model.d_model).to(device)
+    position = model.build_position().to(device)
+    stream = torch.float32 if dtype is torch.float16 else dtype
+    shape = (rows, model.context_length, model.d_model)
+    x = torch.randn(shape, device=device, dtype=stream, requires_grad=True)
+    gradient = torch.randn(shape, device=device, dtype=stream)
+
+    def run() -> object:
+        heads = norm(x).unflatten(-1, (model.num_heads, -1)).transpose(1, 2)
+        turned = position.rotate(heads, None).transpose(1, 2).flatten(2)
+        return torch.autograd.grad(turned, x, gradient)
+
+    with Ledger() as ledger:
+        run()
+    return ledger.moved.total() / _timed(run, device)
 
 
 def _call(device: torch.device) -> float:

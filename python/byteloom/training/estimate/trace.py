@@ -21,6 +21,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from byteloom.model import TransformerLM
 from byteloom.nn.loss import Sums, linear_cross_entropy, piece_size
 from byteloom.nn.recompute import Recompute, Recomputing, is_moved
+from byteloom.optim import WeightAverage
 from byteloom.training.config import RunConfig
 from byteloom.training.estimate.ledger import Ledger
 from byteloom.training.plan import Plan
@@ -76,7 +77,7 @@ def trace(run_config: RunConfig, device: str) -> Trace:
     """What a step of a run takes on a device of this type ("cuda", "cpu" ...), here or not.
 
     torch.compile decides by itself what it keeps. That was found to be about halfway between all
-    and what cannot be computed again cheaply: see docs/estimates.md.
+    and what cannot be computed again cheaply: see docs/training.md.
     """
     recompute = run_config.training.recompute
     if not run_config.training.compile or recompute != "none":
@@ -146,6 +147,9 @@ class _Tracer:
             validation=None,
             plan=Plan(1),
             spikes=None,
+            # Weights in bf16 are taken for float32: the estimate is above what they need.
+            narrow=None,
+            average=self.average(),
             loss_scale=LossScale() if training.dtype == "fp16" else LossScale(1.0),
         )
         run.optimizer.register_step_pre_hook(
@@ -166,6 +170,14 @@ class _Tracer:
             ledger.note(ids, "batches")
             train_step(run, [tuple(pair.unbind()) for pair in ids])  # type: ignore[misc]
         return self.result(run)
+
+    def average(self) -> WeightAverage | None:
+        """The running mean of the weights, if the run has one."""
+        if self.config.averaging is None:
+            return None
+        average = self.config.averaging.build(self.model)
+        self.ledger.note(average.average.values(), "average")
+        return average
 
     def mark_blocks(self) -> None:
         """Names the segments: those of the first blocks, of the last, and what is between them."""

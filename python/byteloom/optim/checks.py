@@ -1,0 +1,34 @@
+"""Refusals that optimizers and their configurations share."""
+
+from __future__ import annotations
+
+
+def require_not_negative(**settings: float) -> None:
+    """Refuses settings below zero, and such that are no number.
+
+    Raises:
+        ValueError: naming the setting and its value.
+    """
+    for name, value in settings.items():
+        if not value >= 0:
+            raise ValueError(f"{name} is {value}; it must not be negative")
+
+
+def require_decays(betas: tuple[float, float]) -> None:
+    """Refuses decays of running means with which nothing is learned.
+
+    Raises:
+        ValueError: naming both.
+    """
+    if not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(f"betas are {betas[0]} and {betas[1]}; both must be in [0, 1)")
+
+
+def require_momentum(momentum: float) -> None:
+    """Refuses a momentum under which old gradients never fade.
+
+    Raises:
+        ValueError: naming the value.
+    """
+    if not 0 <= momentum < 1:
+        raise ValueError(f"momentum is {momentum}; it must be in [0, 1)")
