@@ -47,17 +47,17 @@ def test_compiled_it_is_the_same_and_compiled_once(monkeypatch: pytest.MonkeyPat
             f, backend="aot_eager", fullgraph=fullgraph
         )
     )  # fmt: skip
-    monkeypatch.setattr(torch._dynamo.config, "error_on_recompile", True)
     torch._dynamo.reset()
     model = make_model()
     plain, compiled = Decoder(model), Decoder(model, compiled=True)
     ids = torch.randint(23, (2, CONTEXT))
-    for length in (3, 7):
-        assert torch.equal(plain.read(ids[:, :length]), compiled.read(ids[:, :length]))
-        for i in range(length, CONTEXT):
-            assert torch.allclose(plain.step(ids[:, i]), compiled.step(ids[:, i]), atol=1e-5)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for length in (3, 7):
+            assert torch.equal(plain.read(ids[:, :length]), compiled.read(ids[:, :length]))
+            for i in range(length, CONTEXT):
+                a, b = plain.step(ids[:, i]), compiled.step(ids[:, i])
+                assert torch.allclose(a, b, atol=1e-5)
     prompt = [1, 2, 3]
-    monkeypatch.setattr(torch._dynamo.config, "error_on_recompile", False)
     expected = list(generate_ids(model, prompt, max_new_tokens=30, seed=0))
     found = list(generate_ids(model, prompt, max_new_tokens=30, seed=0, compiled=True))
     assert found == expected and len(found) == 30

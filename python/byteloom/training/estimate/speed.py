@@ -143,7 +143,8 @@ def _bytes(run_config: RunConfig, device: torch.device, dtype: torch.dtype) -> f
 
     with Ledger() as ledger:
         run()
-    return ledger.moved.total() / _timed(run, device)
+    moved: int = ledger.moved.total()
+    return moved / _timed(run, device)
 
 
 def _call(device: torch.device) -> float:
