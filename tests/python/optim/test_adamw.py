@@ -8,27 +8,18 @@ from typing import Any
 
 import pytest
 import torch
+from steps import check_resumption, compare, make_params, set_gradients
 from torch import nn
 from torch.testing import assert_close
 
 from byteloom.nn import Embedding, Linear, RMSNorm
-from byteloom.optim import AdamW, AdamWConfig
+from byteloom.optim import AdamW, AdamWConfig, LearningRateScale
 
 STEPS = 50
+FORMS: list[Any] = ["foreach", "fused"]
 
 
-def make_params(seed: int = 0) -> list[nn.Parameter]:
-    generator = torch.Generator().manual_seed(seed)
-    return [nn.Parameter(torch.randn(shape, generator=generator)) for shape in ((3, 4), (5,), ())]
-
-
-def set_gradients(params: list[nn.Parameter], step: int) -> None:
-    """Of very different sizes, as in a real run; the same for the same step."""
-    generator = torch.Generator().manual_seed(1000 + step)
-    for i, p in enumerate(params):
-        p.grad = torch.randn(p.shape, generator=generator) * 10.0 ** ((step + i) % 5 - 3)
-
-
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
     "settings",
     [
@@ -41,15 +32,10 @@ def set_gradients(params: list[nn.Parameter], step: int) -> None:
         {"lr": 0.0, "weight_decay": 0.5},
     ],
 )
-def test_fifty_steps_are_torchs(settings: dict[str, Any]) -> None:
-    ours, theirs = make_params(), make_params()
-    own, peer = AdamW(ours, **settings), torch.optim.AdamW(theirs, **settings)
-    for step in range(STEPS):
-        set_gradients(ours, step)
-        set_gradients(theirs, step)
-        own.step()
-        peer.step()
-        assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+def test_fifty_steps_are_torchs(settings: dict[str, Any], form: Any) -> None:
+    ours = make_params()
+    own = AdamW(ours, fused=form, **settings)
+    compare(own, torch.optim.AdamW(make_params(), **settings))
     moved = [not torch.equal(p, q) for p, q in zip(ours, make_params(), strict=True)]
     assert moved == [settings.get("lr") != 0.0] * 3
 
@@ -61,25 +47,10 @@ def test_the_defaults_are_torchs() -> None:
     }
 
 
-def test_parameters_that_get_gradients_later_take_their_own_count_of_steps() -> None:
-    ours, theirs = make_params(), make_params()
-    own = AdamW(ours, lr=0.05, weight_decay=0.3)
-    peer = torch.optim.AdamW(theirs, lr=0.05, weight_decay=0.3)
-    for step in range(STEPS):
-        set_gradients(ours, step)
-        set_gradients(theirs, step)
-        for params in (ours, theirs):
-            if step < 10:
-                params[0].grad = None  # joins at step 10
-            if step % 3 == 1:
-                params[1].grad = None  # comes and goes
-        before = [p.detach().clone() for p in ours]
-        own.step()
-        peer.step()
-        assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
-        for p, old in zip(ours, before, strict=True):
-            # Without a gradient nothing happens, not even decay.
-            assert torch.equal(p, old) == (p.grad is None)
+@pytest.mark.parametrize("form", FORMS)
+def test_parameters_that_get_gradients_later_take_their_own_count_of_steps(form: Any) -> None:
+    own = AdamW(make_params(), lr=0.05, weight_decay=0.3, fused=form)
+    compare(own, torch.optim.AdamW(make_params(), lr=0.05, weight_decay=0.3), late=True)
 
 
 def test_the_learning_rate_of_each_group_can_change_at_each_step() -> None:
@@ -114,27 +85,52 @@ def test_torchs_schedulers_drive_it() -> None:
     assert optimizer.param_groups[0]["lr"] == 0.125
 
 
-@pytest.mark.parametrize("stop", [0, 1, 7])
-def test_a_state_dict_goes_on_to_the_same_bits(stop: int) -> None:
-    straight = make_params()
-    optimizer = AdamW(straight, lr=0.05, weight_decay=0.3)
-    saved: tuple[list[torch.Tensor], dict[str, Any]] | None = None
-    for step in range(15):
-        if step == stop:
-            saved = copy.deepcopy(([p.detach() for p in straight], optimizer.state_dict()))
-        set_gradients(straight, step)
-        optimizer.step()
-    assert saved is not None
+@pytest.mark.parametrize("form", FORMS)
+def test_a_state_dict_goes_on_to_the_same_bits(form: Any) -> None:
+    check_resumption(lambda params: AdamW(params, lr=0.05, weight_decay=0.3, fused=form))
 
-    resumed = [nn.Parameter(p) for p in saved[0]]
-    # What the new one is made with does not count: the state brings its settings.
-    optimizer = AdamW(resumed, lr=9.0, weight_decay=9.0)
-    optimizer.load_state_dict(saved[1])
-    for step in range(stop, 15):
-        set_gradients(resumed, step)
+
+@pytest.mark.parametrize("forms", [FORMS, FORMS[::-1]])
+def test_one_form_goes_on_from_the_other(forms: list[Any]) -> None:
+    ours, theirs = make_params(), make_params()
+    first = AdamW(ours, lr=0.05, fused=forms[0])
+    peer = torch.optim.AdamW(theirs, lr=0.05)
+    compare(first, peer, range(5))
+    second = AdamW(ours, lr=9.0, fused=forms[1])
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    assert second.fused == forms[1]
+    compare(second, peer, range(5, 20))
+    for entry in second.state_dict()["state"].values():
+        assert set(entry) == {"step", "exp_avg", "exp_avg_sq"}
+        assert entry["step"] == 20
+
+
+def test_the_form_that_is_asked_for_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    kernel = torch._fused_adamw_
+    monkeypatch.setattr(torch, "_fused_adamw_", lambda *a, **k: (calls.append(1), kernel(*a, **k)))
+    for form, wanted in (("foreach", 0), ("auto", 0), ("fused", 1)):
+        params = make_params()
+        set_gradients(params, 0)
+        optimizer = AdamW(params, fused=form)  # type: ignore[arg-type]
+        calls.clear()
         optimizer.step()
-    for p, q in zip(resumed, straight, strict=True):
-        assert torch.equal(p, q)
+        assert len(calls) == wanted
+        assert copy.deepcopy(optimizer).fused == form
+
+
+def test_parameters_of_several_types_step_together() -> None:
+    ours, theirs = make_params(), make_params()
+    ours[1].data, theirs[1].data = ours[1].data.double(), theirs[1].data.double()
+    for form in FORMS:
+        own, peer = AdamW(ours, fused=form), torch.optim.AdamW(theirs)
+        for step in range(5):
+            for params in (ours, theirs):
+                for p in params:
+                    p.grad = torch.full_like(p, 0.1 * step)
+            own.step()
+            peer.step()
+        assert_close(ours, theirs)
 
 
 def test_torch_goes_on_from_its_state() -> None:
@@ -215,33 +211,18 @@ def test_the_configuration_builds_what_it_says() -> None:
     model = nn.Sequential(Embedding(5, 4), Linear(4, 4), RMSNorm(4))
     optimizer = AdamWConfig(betas=(0.7, 0.8), eps=1e-6, weight_decay=0.25).build(model)
     assert isinstance(optimizer, AdamW)
-    groups = {group["name"]: group for group in optimizer.param_groups}
-    assert groups["hidden"]["params"] == [model[1].weight]
-    assert groups["embeddings"]["params"] == [model[0].weight]
-    assert groups["vectors"]["params"] == [model[2].weight]
-    decays = {name: group["weight_decay"] for name, group in groups.items()}
-    assert decays == {"hidden": 0.25, "embeddings": 0.0, "vectors": 0.0}
-    for group in groups.values():
+    hidden, embeddings, vectors = optimizer.param_groups
+    assert hidden["params"] == [model[1].weight]
+    assert embeddings["params"] == [model[0].weight]
+    assert vectors["params"] == [model[2].weight]
+    assert [g["weight_decay"] for g in optimizer.param_groups] == [0.25, 0.0, 0.0]
+    for group in optimizer.param_groups:
         assert group["betas"] == (0.7, 0.8)
         assert group["eps"] == 1e-6
-    everything = AdamWConfig(weight_decay=0.25, decayed="all").build(model).param_groups
-    assert {group["weight_decay"] for group in everything} == {0.25}
-
-
-def test_the_fused_kernel_is_the_same_and_goes_on_from_the_other() -> None:
-    a, b = make_params(), make_params()
-    plain, fused = AdamW(a, lr=0.01, fused="foreach"), AdamW(b, lr=0.01, fused="fused")
-    for step in range(20):
-        for params, optimizer in ((a, plain), (b, fused)):
-            set_gradients(params, step)
-            optimizer.step()
-        for p, q in zip(a, b, strict=True):
-            assert_close(p, q, rtol=1e-5, atol=1e-6)
-    swapped = AdamW(b, lr=0.01, fused="foreach")
-    swapped.load_state_dict(fused.state_dict())
-    for step in range(20, 30):
-        for params, optimizer in ((a, plain), (b, swapped)):
-            set_gradients(params, step)
-            optimizer.step()
-        for p, q in zip(a, b, strict=True):
-            assert_close(p, q, rtol=1e-5, atol=1e-6)
+    config = AdamWConfig(
+        decayed=("embeddings",), lr_scale=LearningRateScale(vectors=0.5), fused="fused"
+    )
+    optimizer = config.build(model)
+    assert optimizer.fused == "fused"
+    assert [g["weight_decay"] for g in optimizer.param_groups] == [0.0, 0.1, 0.0]
+    assert [g["lr_scale"] for g in optimizer.param_groups] == [1.0, 1.0, 0.5]
