@@ -13,13 +13,17 @@ from torch import Tensor
 from byteloom.model import TransformerLM
 from byteloom.nn.attention.static_cache import StaticCache
 
+#: The fewest places of the cache that a step looks at; when they are full, twice as many.
+_FEWEST_PLACES = 256
+
 
 class Decoder:
     """Reads prompts of one length, and then one token of each at a time.
 
     A step reads all weights to make a few tokens, so it is as fast as the memory, if nothing else
     takes time: with ``compiled`` there is one kernel where there were many, and on CUDA the whole
-    step is started at once.
+    step is started at once. Of the cache it reads no more than twice what is filled, so that it is
+    compiled anew only when the text has become twice as long.
 
     Args:
         model: what is asked; in evaluation mode.
@@ -41,7 +45,9 @@ class Decoder:
         self, model: TransformerLM, compiled: bool = False, dtype: torch.dtype | None = None
     ) -> None:
         if dtype is not None and dtype != model.lm_head.weight.dtype:
-            model = copy.deepcopy(model).to(dtype)
+            model = copy.deepcopy(model)
+            for parameter in model.parameters():  # and no tables, of angles say
+                parameter.data = parameter.data.to(dtype)
         self.model, self.compiled = model, compiled
         self.device = model.lm_head.weight.device
         self._cache: StaticCache | None = None
@@ -75,6 +81,7 @@ class Decoder:
         if self._length == self.model.config.context_length:
             raise ValueError(f"the context of {self._length} tokens is full")
         self._length += 1
+        self._cache.look_at(max(_FEWEST_PLACES, 1 << (self._length - 1).bit_length()))
         return self._step(ids[:, None].to(self.device), self._cache)
 
     def _plain_step(self, ids: Tensor, cache: StaticCache) -> Tensor:

@@ -161,7 +161,12 @@ def _piece(
     # d nats / d logit = probability - 1 at the target; d log_z^2 / d logit = 2 log_z probability.
     # In place: where nothing is compiled, these are most of the time.
     gradient = log_probabilities.exp_().mul_(counted * (1 + 2 * z_loss * log_z))
-    gradient.scatter_add_(-1, index, -counted)
+    if torch.compiler.is_compiling():
+        # Comparing is free in the one kernel there is; a scatter would need all in float32 first.
+        columns = torch.arange(logits.shape[-1], device=logits.device)
+        gradient = gradient - torch.where(columns == index, counted, 0.0)
+    else:
+        gradient.scatter_add_(-1, index, -counted)
     return torch.stack((nats + penalty, nats, counted.sum())), gradient.to(logits.dtype)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from byteloom.optim.checks import require_decays, require_not_negative
@@ -90,16 +91,32 @@ class AdamW(torch.optim.Optimizer):
         return {**super().__getstate__(), "fused": self.fused}
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Updates every parameter that has a gradient; returns what ``closure`` does, if given."""
+    def step(
+        self, closure: Callable[[], Any] | None = None, skip: Float[Tensor, ""] | None = None
+    ) -> Any:
+        """Updates every parameter that has a gradient; returns what ``closure`` does, if given.
+
+        Args:
+            closure: what is called first.
+            skip: where it is 1, nothing is changed; it is on the device of the parameters, so that
+                nobody has to wait for it in the fused form.
+        """
         loss = call(closure)
         for group in self.param_groups:
-            update_group(group, self.state, self.fused)
+            update_group(group, self.state, self.fused, skip)
         return loss
+
+    def waits_for_skip(self) -> bool:
+        """Whether :meth:`step` has to look at ``skip`` before it can go on."""
+        params = (p for group in self.param_groups for p in group["params"])
+        return not all(_is_fused(p, self.fused) for p in params)
 
 
 def update_group(
-    group: dict[str, Any], states: MutableMapping[Tensor, Any], fused: Form = "auto"
+    group: dict[str, Any],
+    states: MutableMapping[Tensor, Any],
+    fused: Form = "auto",
+    skip: Tensor | None = None,
 ) -> None:
     """One step of AdamW with a group's parameters that have a gradient.
 
@@ -107,35 +124,34 @@ def update_group(
         group: with lr, betas, eps and weight_decay.
         states: by parameter; new ones begin here.
         fused: see :class:`AdamW`.
+        skip: see :meth:`AdamW.step`.
     """
-    # Parameters that joined later have taken fewer steps: each number of steps on its own.
-    for params in alike(group["params"], lambda p: _count_step(p, states[p])):
-        m = [states[p]["exp_avg"] for p in params]
-        v = [states[p]["exp_avg_sq"] for p in params]
-        in_one = fused == "fused" or (fused == "auto" and params[0].device.type == "cuda")
-        update = _update_fused if in_one else _update_foreach
-        update(params, gradients(params), m, v, states[params[0]]["step"], group)
+    for params in alike(group["params"], lambda p: _is_fused(p, fused)):
+        for p in params:
+            if not states[p]:
+                states[p]["step"] = 0
+                states[p]["exp_avg"] = torch.zeros_like(p, memory_format=torch.preserve_format)
+                states[p]["exp_avg_sq"] = torch.zeros_like(p, memory_format=torch.preserve_format)
+        if _is_fused(params[0], fused):
+            _update_fused(params, states, group, skip)
+        elif skip is None or not skip:
+            for p in params:
+                states[p]["step"] = int(states[p]["step"]) + 1
+            # Parameters that joined later have taken fewer steps: each number on its own.
+            for same in alike(params, lambda p: states[p]["step"]):
+                _update_foreach(same, states, group)
 
 
-def _count_step(p: Tensor, state: dict[str, Any]) -> int:
-    if not state:
-        state["step"] = 0
-        state["exp_avg"] = torch.zeros_like(p, memory_format=torch.preserve_format)
-        state["exp_avg_sq"] = torch.zeros_like(p, memory_format=torch.preserve_format)
-    state["step"] = int(state["step"]) + 1
-    steps: int = state["step"]
-    return steps
+def _is_fused(p: Tensor, fused: Form) -> bool:
+    return fused == "fused" or (fused == "auto" and p.device.type == "cuda")
 
 
 def _update_foreach(
-    params: list[Tensor],
-    grads: list[Tensor],
-    m: list[Tensor],
-    v: list[Tensor],
-    steps: int,
-    group: dict[str, Any],
+    params: list[Tensor], states: MutableMapping[Tensor, Any], group: dict[str, Any]
 ) -> None:
-    lr, (beta1, beta2) = group["lr"], group["betas"]
+    grads, lr, (beta1, beta2) = gradients(params), group["lr"], group["betas"]
+    m, v = ([states[p][key] for p in params] for key in ("exp_avg", "exp_avg_sq"))
+    steps: int = states[params[0]]["step"]
     torch._foreach_lerp_(m, grads, 1 - beta1)  # m = beta1 m + (1 - beta1) g
     torch._foreach_mul_(v, beta2)
     torch._foreach_addcmul_(v, grads, grads, 1 - beta2)
@@ -149,21 +165,24 @@ def _update_foreach(
 
 def _update_fused(
     params: list[Tensor],
-    grads: list[Tensor],
-    m: list[Tensor],
-    v: list[Tensor],
-    steps: int,
+    states: MutableMapping[Tensor, Any],
     group: dict[str, Any],
+    skip: Tensor | None,
 ) -> None:
-    # The kernel wants a count for each parameter, on the device; it only reads them.
-    count = torch.full((), float(steps), device=params[0].device)
+    # The kernel wants a count for each parameter, on the device, where alone a skip is known.
+    for p in params:
+        steps = states[p]["step"]
+        if not isinstance(steps, Tensor) or steps.device != p.device:
+            states[p]["step"] = torch.tensor(float(steps), device=p.device)
+    counts = [states[p]["step"] for p in params]
+    torch._foreach_add_(counts, 1)
     torch._fused_adamw_(
         params,
-        grads,
-        m,
-        v,
+        gradients(params),
+        [states[p]["exp_avg"] for p in params],
+        [states[p]["exp_avg_sq"] for p in params],
         [],
-        [count] * len(params),
+        counts,
         lr=group["lr"],
         beta1=group["betas"][0],
         beta2=group["betas"][1],
@@ -171,7 +190,10 @@ def _update_fused(
         eps=group["eps"],
         amsgrad=False,
         maximize=False,
+        found_inf=skip,
     )
+    if skip is not None:
+        torch._foreach_sub_(counts, [skip] * len(counts))
 
 
 def check_hyperparameters(

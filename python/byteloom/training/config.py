@@ -131,6 +131,11 @@ class GuardConfig:
     spike: Positive | None = 6.0
     """Standard deviations above the mean at which a loss is put down as a spike; none: never."""
 
+    @property
+    def limit(self) -> int:
+        """Updates left out one after the other that stop the run."""
+        return 1 if self.non_finite == "stop" else self.max_skipped
+
 
 @dataclass(frozen=True)
 class WandbConfig:

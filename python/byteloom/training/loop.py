@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from signal import Signals
+from typing import Any
 
 from torch import Tensor
 
@@ -15,7 +18,7 @@ from byteloom.training.evaluate import evaluate
 from byteloom.training.metrics import JsonLines, Sink
 from byteloom.training.run_folder import RunFolder
 from byteloom.training.signals import StopRequest
-from byteloom.training.state import Run
+from byteloom.training.state import Run, generator_states, set_generator_states
 from byteloom.training.step import StepResult, train_step
 from byteloom.training.throughput import memory_in_use, peak_flops, training_flops
 from byteloom.training.writer import CheckpointWriter
@@ -60,6 +63,18 @@ def train(
     return None if run.is_finished() else stop.signal
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """A step that was taken, and that the device may not have done yet."""
+
+    step: int
+    """Steps so far, this one included."""
+    result: StepResult
+    batches: Sequence[Batch]
+    generators: dict[str, Any]
+    """The states of the random generators after it."""
+
+
 class _Loop:
     """The parts of :func:`train`, sharing what all of them need."""
 
@@ -78,6 +93,8 @@ class _Loop:
         self.saved = (run.step, run.evaluated)
         self.clock = time.perf_counter()
         self.logged = (run.tokens, run.seconds)
+        #: Steps of which nothing but their number was looked at.
+        self.under_way: deque[_Taken] = deque()
         self.unseen: list[tuple[int, Tensor]] = []
         self.next_save = self.in_some_minutes()
         self.flops = training_flops(run.model)
@@ -89,37 +106,57 @@ class _Loop:
         self.evaluate_if_due()  # of a step whose evaluation was interrupted
         while run.step < settings.steps and not self.stop and not run.has_lost_patience():
             taken = list(islice(batches, run.plan.batches_of(run.step)))
-            result = train_step(run, taken)
-            self.unseen.append((run.step, result.loss))
+            result = train_step(run, taken, wait=False)
+            generators = generator_states(run.device)
+            self.under_way.append(_Taken(run.step, result, taken, generators))
             self.writer.check()
             for sink in self.sinks:
                 sink.advance(run.step)
-            if not result.updated:
-                self.guard(taken)
-            if self.is_due(run.config.logging.interval):
-                self.log(result)
+            is_kept = self.is_due(settings.checkpoint_interval) or time.monotonic() > self.next_save
+            # Where nobody waited for the step, it is looked at when the next has begun, so that the
+            # device is never without work; unless all must stand still.
+            is_open = isinstance(result.updated, Tensor)
+            self.look(leave=int(is_open and not is_kept and not run.owes_evaluation()))
             self.evaluate_if_due()
-            if self.is_due(settings.checkpoint_interval) or time.monotonic() > self.next_save:
+            if is_kept:
                 self.save()
+        self.look(leave=0)
         if self.saved != (run.step, run.evaluated) or not self.folder.checkpoints():
             self.save()
 
-    def is_due(self, interval: int) -> bool:
+    def is_due(self, interval: int, step: int | None = None) -> bool:
         """Whether what happens every ``interval`` steps, and after the last, happens now."""
-        run = self.run
-        return run.step % interval == 0 or run.step == run.config.training.steps
+        step = self.run.step if step is None else step
+        return step % interval == 0 or step == self.run.config.training.steps
 
-    def guard(self, batches: Sequence[Batch]) -> None:
+    def look(self, leave: int) -> None:
+        """Looks at all steps under way but the newest ``leave``; waits for the device."""
+        while len(self.under_way) > leave:
+            taken = self.under_way.popleft()
+            updated = taken.result.updated
+            if isinstance(updated, Tensor):
+                updated = bool(updated)
+                self.run.note_update(updated)
+            self.unseen.append((taken.step, taken.result.loss))
+            if not updated:
+                self.guard(taken)
+            if self.is_due(self.run.config.logging.interval, taken.step):
+                self.log(taken)
+
+    def guard(self, taken: _Taken) -> None:
         """Ends the run if steps whose update was left out are too many, or not wanted at all."""
-        run, settings = self.run, self.run.config.guard
+        run, limit = self.run, self.run.config.guard.limit
         if run.loss_scale.value > 1 and run.config.training.dtype == "fp16":
             return  # the factor was too large, and falls
-        limit = 1 if settings.non_finite == "stop" else settings.max_skipped
         if run.skipped_in_a_row < limit:
             return
+        # The next step has changed nothing (see `Skips`), and never was.
+        run.step = taken.step
+        set_generator_states(taken.generators, run.device)
+        self.under_way.clear()
         self.save()
         self.writer.wait()
-        where = self.folder.save_batches(run.step, batches)
+        where = self.folder.save_batches(run.step, taken.batches)
         raise NonFiniteError(
             f"the loss or the gradient of step {run.step:,} is not finite"
             + (f", nor of the {limit - 1} before it" if limit > 1 else "")
@@ -127,20 +164,21 @@ class _Loop:
             f"{where}. A lower learning rate or another dtype may help."
         )
 
-    def log(self, result: StepResult) -> None:
-        """Figures about the step just done; waits for the device."""
-        run, loss = self.run, result.loss.item()
+    def log(self, taken: _Taken) -> None:
+        """Figures about a step; waits for the device."""
+        run, result, loss = self.run, taken.result, taken.result.loss.item()
         self.tick()
-        tokens, seconds = self.logged
-        speed = (run.tokens - tokens) / max(run.seconds - seconds, 1e-9)
-        self.logged = (run.tokens, run.seconds)
+        before, seconds = self.logged
+        tokens = run.tokens_before(taken.step)
+        speed = (tokens - before) / max(run.seconds - seconds, 1e-9)
+        self.logged = (tokens, run.seconds)
         record = {
-            "step": run.step,
+            "step": taken.step,
             "loss": loss,
             "learning_rate": result.learning_rate,
             "grad_norm": result.grad_norm.item(),
-            "tokens": run.tokens,
-            "epoch": run.batches.epoch_at(run.plan.before(run.step)),
+            "tokens": tokens,
+            "epoch": run.batches.epoch_at(run.plan.before(taken.step)),
             "skipped": run.skipped,
             "tokens_per_second": speed,
             "seconds": run.seconds,

@@ -20,12 +20,13 @@ from byteloom.data.token_file import TokenFile
 from byteloom.model import TransformerLM
 from byteloom.nn.loss import Sums
 from byteloom.nn.recompute import Recomputing
-from byteloom.optim import WeightAverage
+from byteloom.optim import AdamW, WeightAverage
 from byteloom.optim.narrow import NarrowWeights
 from byteloom.training.config import RunConfig, separator_id
 from byteloom.training.objective import Objective
 from byteloom.training.plan import Plan
 from byteloom.training.scaling import LossScale
+from byteloom.training.skips import Skips
 from byteloom.training.spikes import Spikes
 
 
@@ -67,6 +68,8 @@ class Run:
     """Length of metrics.jsonl when the checkpoint was made: what is after it never happened."""
     seconds: float = 0.0
     """Time spent training, in all sessions."""
+    skips: Skips | None = None
+    """What decides on the device whether a step is left out; ``None``: nothing was decided yet."""
     skipped: int = 0
     """Steps whose update was left out."""
     skipped_in_a_row: int = 0
@@ -85,8 +88,29 @@ class Run:
         """How many tokens the steps before this one learn from."""
         return self.plan.before(step) * self.batches.batch_size * self.batches.context_length
 
+    def skips_on_device(self) -> bool:
+        """Whether an update can be left out without anybody waiting to know if it must be."""
+        return (
+            isinstance(self.optimizer, AdamW)
+            and not self.optimizer.waits_for_skip()
+            and self.narrow is None
+            and self.average is None
+            and self.config.training.dtype != "fp16"
+        )
+
+    def update_if(self, finite: Tensor) -> Tensor:
+        """Changes the weights by their gradients if ``finite`` says so: whether it did, later."""
+        assert isinstance(self.optimizer, AdamW)
+        if self.skips is None:
+            limit = self.config.guard.limit
+            self.skips = Skips(limit, min(self.skipped_in_a_row, limit - 1), self.device)
+        skip = self.skips(finite)
+        self.optimizer.step(skip=skip)
+        return skip == 0
+
     def update(self) -> None:
         """Changes the weights by their gradients."""
+        self.skips = None
         if self.narrow is None:
             self.optimizer.step()
         else:
@@ -98,9 +122,8 @@ class Run:
         """While the block runs, the model has the weights that are to be used: their average."""
         return nullcontext() if self.average is None else self.average.swapped_in(self.model)
 
-    def count(self, updated: bool) -> None:
-        """Takes note of a step just done."""
-        self.step += 1
+    def note_update(self, updated: bool) -> None:
+        """Takes note of whether a step changed the weights."""
         if self.config.training.dtype == "fp16":
             self.loss_scale.update(updated)
         self.skipped += not updated
@@ -181,6 +204,7 @@ class Run:
         self.evaluated = state["evaluated"]
         self.metrics_bytes = state["metrics_bytes"]
         self.seconds = state["seconds"]
+        self.skips = None
         self.skipped, self.skipped_in_a_row = state["skipped"]
         loss, step, self.disappointments = state["best"]
         self.best = (loss, step)

@@ -24,11 +24,11 @@ class StepResult(NamedTuple):
     """L2 norm of the whole gradient, before clipping; scalar."""
     learning_rate: float
     """What the schedule gave; a group's own may be a multiple of it."""
-    updated: bool
+    updated: bool | Tensor
     """Whether the weights were; not if the loss or the gradient was not finite."""
 
 
-def train_step(run: Run, batches: Sequence[Batch]) -> StepResult:
+def train_step(run: Run, batches: Sequence[Batch], wait: bool = True) -> StepResult:
     """Takes one step and counts it.
 
     A loss or a gradient that is not finite changes nothing but the count: neither the weights nor
@@ -38,6 +38,10 @@ def train_step(run: Run, batches: Sequence[Batch]) -> StepResult:
         run: its model, optimizer and schedule are used; its ``step`` grows by one.
         batches: whose gradients make up the one update, weighted by their tokens: one, or more
             where memory does not hold the batch at once.
+        wait: whether to learn at once if the weights were updated. Otherwise, where the device can
+            decide that by itself, it does, the result says it in a tensor, and it is for the caller
+            to tell the run (:meth:`Run.note_update`): the device has its next work before this
+            is done.
     """
     learning_rate = run.schedule(run.step)
     for group in run.optimizer.param_groups:
@@ -55,11 +59,17 @@ def train_step(run: Run, batches: Sequence[Batch]) -> StepResult:
         nats += sums.nats
 
     loss, grad_norm = nats / tokens, _finish_gradients(run)
-    updated = bool((loss + grad_norm).isfinite())
-    if updated:
-        run.update()
+    finite = (loss + grad_norm).isfinite()
+    updated: bool | Tensor
+    if not wait and run.skips_on_device():
+        updated = run.update_if(finite)
+    else:
+        updated = bool(finite)
+        if updated:
+            run.update()
+        run.note_update(updated)
     run.model.zero_grad(set_to_none=True)
-    run.count(updated)
+    run.step += 1
     return StepResult(loss, grad_norm, learning_rate, updated)
 
 

@@ -141,7 +141,7 @@ def test_it_has_no_state_to_save_and_moves_with_the_model() -> None:
 
 def test_the_configuration_builds_for_a_head() -> None:
     rope = RotaryConfig(theta=100.0).build(d_model=24, num_heads=3, context_length=10)
-    assert rope.cos.shape == (10, 4)
+    assert rope.cos.shape == (10, 8)
     assert_close(rope(torch.ones(10, 8)), turn(torch.ones(10, 8), torch.arange(10), 100.0).float())
 
 

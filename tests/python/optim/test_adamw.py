@@ -105,6 +105,26 @@ def test_one_form_goes_on_from_the_other(forms: list[Any]) -> None:
         assert entry["step"] == 20
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_step_that_is_to_be_skipped_changes_nothing(form: Any) -> None:
+    ours, theirs = make_params(), make_params()
+    own, peer = AdamW(ours, lr=0.05, fused=form), torch.optim.AdamW(theirs, lr=0.05)
+    assert own.waits_for_skip() == (form != "fused")
+    for step in range(12):
+        set_gradients(ours, step)
+        skip = step in (0, 4, 5, 11)
+        if skip:
+            for p in ours:
+                if p.grad is not None:
+                    p.grad.fill_(math.nan)
+        own.step(skip=torch.tensor(float(skip)))
+        if not skip:
+            set_gradients(theirs, step)
+            peer.step()
+        assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert {float(entry["step"]) for entry in own.state.values()} <= {float(n) for n in range(9)}
+
+
 def test_the_form_that_is_asked_for_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     kernel = torch._fused_adamw_

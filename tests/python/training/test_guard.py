@@ -27,6 +27,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+#: With one kernel for the update, nobody waits to know if it must be left out.
+WAITING = pytest.mark.parametrize("fused", ["foreach", "fused"], ids=["waiting", "not waiting"])
+
+
 def start(path: Path, folder: Path, **over: Any) -> tuple[Run, RunFolder]:
     run_config = make_config(folder, **over)
     return build(run_config), RunFolder.create(path, run_config)
@@ -72,8 +76,10 @@ def test_a_gradient_that_is_not_finite_is_enough(folder: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, state_of(run), strict=True))
 
 
-def test_some_are_skipped_and_counted(folder: Path, tmp_path: Path) -> None:
-    run, run_folder = start(tmp_path / "run", folder)
+@WAITING
+def test_some_are_skipped_and_counted(folder: Path, tmp_path: Path, fused: str) -> None:
+    run, run_folder = start(tmp_path / "run", folder, optimizer={"fused": fused})
+    assert run.skips_on_device() == (fused == "fused")
     spoil(run, lambda step: step in (2, 3, 7))
     assert train(run, run_folder) is None
     records = read_metrics(run_folder.metrics_file)
@@ -81,10 +87,12 @@ def test_some_are_skipped_and_counted(folder: Path, tmp_path: Path) -> None:
     assert all(p.isfinite().all() for p in run.model.parameters())
 
 
+@WAITING
 def test_too_many_in_a_row_stop_the_run_with_all_that_is_needed(
-    folder: Path, tmp_path: Path
+    folder: Path, tmp_path: Path, fused: str
 ) -> None:
-    run, run_folder = start(tmp_path / "run", folder, guard={"max_skipped": 3})
+    over = {"guard": {"max_skipped": 3}, "optimizer": {"fused": fused}, "model": {"dropout": 0.1}}
+    run, run_folder = start(tmp_path / "run", folder, **over)
     spoil(run, lambda step: step >= 6)
     with pytest.raises(NonFiniteError, match="step 9 is not finite, nor of the 2 before") as caught:
         train(run, run_folder)
@@ -93,22 +101,56 @@ def test_too_many_in_a_row_stop_the_run_with_all_that_is_needed(
     inputs, targets = run.batches.batch_at(8)
     assert torch.equal(batches["inputs.0"], inputs) and torch.equal(batches["targets.0"], targets)
     # The weights are those of the last good step.
-    good = build(make_config(folder, guard={"max_skipped": 3}))
+    good = build(make_config(folder, **over))
     for step in range(6):
         train_step(good, [good.batches.batch_at(step)])
-    saved = checkpoint.read(run_folder.checkpoint_at()).model
-    assert all(torch.equal(saved[name], t) for name, t in good.model.state_dict().items())
+    found = checkpoint.read(run_folder.checkpoint_at())
+    assert all(torch.equal(found.model[name], t) for name, t in good.model.state_dict().items())
+    # No trace of a step after them, whether one was under way or not.
+    for step in range(6, 9):
+        with good.autocast():
+            good.objective(*good.batches.batch_at(step))
+    assert found.iteration == run.step == 9
+    assert torch.equal(found.state["generators"]["cpu"], torch.get_rng_state())
+    counts = {float(entry["step"]) for entry in run.optimizer.state.values()}
+    assert counts == {6.0}
 
 
-def test_one_is_too_many_if_so_asked(folder: Path, tmp_path: Path) -> None:
-    run, run_folder = start(tmp_path / "run", folder, guard={"non_finite": "stop"})
+def test_without_waiting_the_weights_and_the_metrics_are_the_same(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = []
+    for name in ("not waiting", "waiting"):
+        run, run_folder = start(tmp_path / name, folder, optimizer={"fused": "fused"})
+        if name == "waiting":
+            monkeypatch.setattr(type(run), "skips_on_device", lambda _: False)
+        spoil(run, lambda step: step in (2, 3, 7))
+        train(run, run_folder)
+        clock = {"seconds", "tokens_per_second", "memory_bytes"}
+        records = [
+            {k: v for k, v in r.items() if k not in clock}
+            for r in read_metrics(run_folder.metrics_file)
+        ]
+        ends.append((state_of(run), records, run.skipped))
+    assert all(torch.equal(a, b) for a, b in zip(ends[0][0], ends[1][0], strict=True))
+    assert ends[0][1:] == ends[1][1:] and ends[0][2] == 3
+
+
+@WAITING
+def test_one_is_too_many_if_so_asked(folder: Path, tmp_path: Path, fused: str) -> None:
+    over = {"guard": {"non_finite": "stop"}, "optimizer": {"fused": fused}}
+    run, run_folder = start(tmp_path / "run", folder, **over)
     spoil(run, lambda step: step == 3)
     with pytest.raises(NonFiniteError, match=r"step 4 is not finite\. The weights"):
         train(run, run_folder)
 
 
-def test_spikes_are_put_down_and_those_before_a_stop_too(folder: Path, tmp_path: Path) -> None:
-    over = {"training": {"steps": 70, "eval_interval": 70}, "logging": {"interval": 35}}
+@WAITING
+def test_spikes_are_put_down_and_those_before_a_stop_too(
+    folder: Path, tmp_path: Path, fused: str
+) -> None:
+    over: dict[str, Any] = {"training": {"steps": 70, "eval_interval": 70}}
+    over |= {"logging": {"interval": 35}, "optimizer": {"fused": fused}}
     run, run_folder = start(tmp_path / "run", folder, **over)
     spoil(run, lambda step: step in (60, 66), by=100.0)
     train(run, run_folder)

@@ -23,6 +23,7 @@ class StaticLayerCache(LayerCache):
         self._all_keys = torch.empty_like(filled._keys)
         self._all_values = torch.empty_like(filled._values)
         self.place = place
+        self.looked_at = filled.max_length
         self.take_over(filled)
 
     def next_positions(self, seq: int, device: torch.device) -> Int[Tensor, " seq"] | None:
@@ -41,10 +42,11 @@ class StaticLayerCache(LayerCache):
         keys: Float[Tensor, "*batch heads seq d_k"],
         values: Float[Tensor, "*batch heads seq d_v"],
     ) -> tuple[Float[Tensor, "*batch heads total d_k"], Float[Tensor, "*batch heads total d_v"]]:
-        """Adds one token; returns the keys and values of all places, also those not yet taken."""
+        """Adds one token; returns those of the places looked at, also those not yet taken."""
         self._all_keys.index_copy_(-2, self.place, keys)
         self._all_values.index_copy_(-2, self.place, values)
-        return self._all_keys, self._all_values
+        seen = slice(self.looked_at)
+        return self._all_keys[..., seen, :], self._all_values[..., seen, :]
 
 
 class StaticCache(Cache):
@@ -72,6 +74,11 @@ class StaticCache(Cache):
         assert other is not None
         return mine.shape == other.shape and mine.dtype == other.dtype
 
+    def look_at(self, places: int) -> None:
+        """Attends to the first ``places`` only, the next token's among them: those may be all."""
+        for layer in self.layers:
+            layer.looked_at = min(places, layer.max_length)
+
     def take_over(self, filled: Cache) -> None:
         """Begins anew with the tokens of another cache, in the same memory."""
         for mine, other in zip(self.layers, filled.layers, strict=True):
@@ -85,7 +92,7 @@ class StaticCache(Cache):
 
     def mask(self, seq: int) -> Bool[Tensor, "1 1 1 total"] | None:
         """True at the places that are taken, that of the token which comes now included."""
-        return (self._places <= self.place)[None, None, None]
+        return (self._places[: self.layers[0].looked_at] <= self.place)[None, None, None]
 
     def _tensors(self) -> list[Tensor]:
         return [t for layer in self.layers for t in (layer._all_keys, layer._all_values)]

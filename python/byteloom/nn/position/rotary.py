@@ -62,9 +62,11 @@ class RotaryEmbedding(Position):
         # In double precision: far positions times small steps lose their last bits otherwise.
         exponents = torch.arange(0, d_k, 2, dtype=torch.float64) / d_k
         angles = torch.outer(torch.arange(max_seq_len, dtype=torch.float64), theta**-exponents)
-        # Not part of the state: made from the configuration.
-        self.register_buffer("cos", angles.cos().float().to(device), persistent=False)
-        self.register_buffer("sin", angles.sin().float().to(device), persistent=False)
+        cos, sin = angles.cos(), angles.sin()
+        # One number for each of a head's; not part of the state: made from the configuration.
+        cos, sin = torch.stack((cos, cos), dim=-1), torch.stack((-sin, sin), dim=-1)
+        self.register_buffer("cos", cos.flatten(-2).float().to(device), persistent=False)
+        self.register_buffer("sin", sin.flatten(-2).float().to(device), persistent=False)
 
     def forward(
         self, x: Float[Tensor, "... seq d_k"], positions: Int[Tensor, "... seq"] | None = None
@@ -76,10 +78,11 @@ class RotaryEmbedding(Position):
                 raise ValueError(f"{seq} vectors do not fit: max_seq_len is {max_seq_len}")
             cos, sin = self.cos[:seq], self.sin[:seq]
         else:
-            cos, sin = self.cos[positions], self.sin[positions]  # (..., seq, d_k / 2)
-        even, odd = x.float().reshape(*x.shape[:-1], -1, 2).unbind(-1)
-        turned = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
-        return turned.flatten(-2).to(x.dtype)
+            cos, sin = self.cos[positions], self.sin[positions]  # (..., seq, d_k)
+        # (x[0] cos - x[1] sin, x[1] cos + x[0] sin), and so on: each number, and its pair's other.
+        wide = x.float()
+        other = wide.reshape(*x.shape[:-1], -1, 2).flip(-1).flatten(-2)
+        return (wide * cos + other * sin).to(x.dtype)
 
     def rotate(
         self,
