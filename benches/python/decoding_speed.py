@@ -77,9 +77,10 @@ def huggingface(args: argparse.Namespace, batch: int, prompts: torch.Tensor) -> 
     model = model.to(args.device, dtype_of(args.device)).eval()
     model.generation_config.cache_implementation = "static"
     model.generation_config.pad_token_id = 0
-    if not args.eager:
-        mode = "reduce-overhead" if args.device == "cuda" else "default"
-        model.forward = torch.compile(model.forward, mode=mode, fullgraph=True)
+    # On a GPU its `generate` compiles the step by itself, as a graph, where the cache is static.
+    model.generation_config.disable_compile = args.eager
+    if args.device == "cpu" and not args.eager:
+        model.forward = torch.compile(model.forward, fullgraph=True)
     mask = torch.ones_like(prompts)
 
     def generate() -> torch.Tensor:

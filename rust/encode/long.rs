@@ -6,15 +6,14 @@ use std::hash::BuildHasher;
 use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
 
-/// Bytes of pretokens that are enough to forget all.
-const MAX_BYTES: usize = 1 << 21;
-
 /// Longer pretokens are not to be kept.
 pub const MAX_LEN: usize = 1 << 10;
 
 /// A cache that is emptied when it is full and somebody says that it may.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LongCache {
+    /// Bytes of pretokens that are enough to forget all.
+    max_bytes: usize,
     bytes: Vec<u8>,
     ids: Vec<u32>,
     entries: Vec<Entry>,
@@ -29,9 +28,15 @@ struct Entry {
 }
 
 impl LongCache {
+    /// An empty cache for pretokens of about so many bytes. With their ids they take five times as much.
+    pub fn new(max_bytes: usize) -> Self {
+        let (bytes, ids, entries, table) = Default::default();
+        Self { max_bytes, bytes, ids, entries, table }
+    }
+
     /// Forgets everything if there is much. Only then do entries lose their numbers.
     pub fn make_room(&mut self) {
-        if self.bytes.len() > MAX_BYTES {
+        if self.bytes.len() > self.max_bytes {
             self.table.clear();
             self.entries.clear();
             self.bytes.clear();

@@ -13,6 +13,10 @@ use crate::count::Key;
 use crate::pretokenize::{MAX_BATCH, Pretokenizer};
 use crate::{Monitor, Result};
 
+/// Bytes of long pretokens that are kept for each slot of the cache: a text has about as many distinct
+/// ones as short ones in a quarter of the slots.
+const LONG_BYTES: usize = 4;
+
 /// The place of a pretoken that is kept in no cache.
 const NOWHERE: u32 = u32::MAX;
 
@@ -77,7 +81,7 @@ impl<T: TokenId, const SLOTS: usize> Worker<T, SLOTS> {
     pub fn new() -> Self {
         Self {
             cache: Cache::new(),
-            long: LongCache::default(),
+            long: LongCache::new(SLOTS * LONG_BYTES),
             scratch: Scratch::default(),
             batch: bytemuck::zeroed_box(),
             missing: bytemuck::zeroed_box(),

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import tomli_w
+import torch
 
 import byteloom as bl
 from byteloom import config
+from byteloom.nn import loss
 from byteloom.training.config import RunConfig, resolve
 
 END = "<|endoftext|>"
@@ -65,3 +68,10 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     """The lines of metrics.jsonl, without what depends on the clock."""
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     return [{k: v for k, v in line.items() if k not in TIMING} for line in lines]
+
+
+def compile_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets torch.compile look at the code, and run it as it is."""
+    compile_with = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **_: compile_with(f, backend="eager"))
+    monkeypatch.setattr(loss, "_compile", lambda f, _: torch.compile(f))

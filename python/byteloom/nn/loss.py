@@ -8,6 +8,8 @@ loss and, on the spot, the gradients, which are as small as the hidden states an
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -115,7 +117,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             # A sum over all tokens, piece by piece, is held in float32.
             hidden_grad = torch.empty_like(hidden) if wants_hidden else None
             weight_grad = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
-            of_piece = _compiled if compiled else _piece
+            of_piece = _compiled_piece if compiled else _piece
             sums = torch.zeros(3, dtype=torch.float32, device=hidden.device)
             for begin in range(0, len(hidden), piece):
                 rows, wanted = hidden[begin : begin + piece], targets[begin : begin + piece]
@@ -130,7 +132,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 else:
                     weight_grad += logits_grad.T @ rows
         ctx.save_for_backward(hidden_grad, weight_grad)
-        ctx.weight_dtype = weight.dtype
+        ctx.weight_dtype, ctx.compiled = weight.dtype, compiled
         objective, nats, tokens = sums.unbind()
         ctx.mark_non_differentiable(nats, tokens)
         return objective, nats, tokens
@@ -140,7 +142,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         """Gradients, scaled: nothing is left to compute."""
         hidden_grad, weight_grad = ctx.saved_tensors
         if hidden_grad is not None:
-            hidden_grad = hidden_grad * grads[0]
+            # torch's own kernel for a product of two types is slow.
+            hidden_grad = (_compiled_product if ctx.compiled else torch.mul)(hidden_grad, grads[0])
         if weight_grad is not None:
             weight_grad = (weight_grad * grads[0]).to(ctx.weight_dtype)
         return hidden_grad, weight_grad, None, None, None, None
@@ -170,12 +173,23 @@ def _piece(
     return torch.stack((nats + penalty, nats, counted.sum())), gradient.to(logits.dtype)
 
 
-def _compiled(logits: Tensor, targets: Tensor, z_loss: float) -> tuple[Tensor, Tensor]:
-    """:func:`_piece`, compiled at its first use."""
-    global _compiled_piece  # noqa: PLW0603 (a cache)
-    if _compiled_piece is None:
-        _compiled_piece = torch.compile(_piece)
-    return cast(tuple[Tensor, Tensor], _compiled_piece(logits, targets, z_loss))
+def _compiled_piece(logits: Tensor, targets: Tensor, z_loss: float) -> tuple[Tensor, Tensor]:
+    """:func:`_piece`, compiled."""
+    # A kernel that holds a whole row of logits reads them once. The compiler makes one only if it
+    # may measure which is faster; but what is measured is not always the same.
+    measures = logits.is_cuda and not torch.are_deterministic_algorithms_enabled()
+    return cast(tuple[Tensor, Tensor], _compile(_piece, measures)(logits, targets, z_loss))
 
 
-_compiled_piece: Any = None
+def _compiled_product(a: Tensor, b: Tensor) -> Tensor:
+    """The product, compiled."""
+    return cast(Tensor, _compile(torch.mul, False)(a, b))
+
+
+@cache
+def _compile(function: Callable[..., Any], measures: bool) -> Callable[..., Any]:
+    """Compiled code, made at its first use."""
+    options: dict[str, Any] = {"triton.multi_kernel": 1} if measures else {}
+    # An option of torch 2.11, that others may lack.
+    known = torch._inductor.list_options() if options else []
+    return torch.compile(function, options={k: v for k, v in options.items() if k in known})

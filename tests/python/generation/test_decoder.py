@@ -10,6 +10,7 @@ import torch
 from byteloom.generation import Decoder, generate_ids
 from byteloom.model import ModelConfig, TransformerLM
 from byteloom.nn import MultiHeadConfig, NoPositionConfig
+from byteloom.nn.attention.static_cache import StaticCache
 
 CONTEXT = 12
 
@@ -61,6 +62,34 @@ def test_compiled_it_is_the_same_and_compiled_once(monkeypatch: pytest.MonkeyPat
     expected = list(generate_ids(model, prompt, max_new_tokens=30, seed=0))
     found = list(generate_ids(model, prompt, max_new_tokens=30, seed=0, compiled=True))
     assert found == expected and len(found) == 30
+
+
+def test_a_long_text_is_seen_to_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("byteloom.generation.decoder._FEWEST_PLACES", 2)
+    model, looked_at = make_model(), []
+    plain = StaticCache.look_at
+
+    def look_at(cache: StaticCache, places: int) -> None:
+        looked_at.append(places)
+        plain(cache, places)
+
+    monkeypatch.setattr(StaticCache, "look_at", look_at)
+    decoder, ids = Decoder(model), torch.randint(23, (2, CONTEXT))
+    for length in (1, 3):
+        looked_at.clear()
+        found = [decoder.read(ids[:, :length])]
+        found += [decoder.step(ids[:, i]) for i in range(length, CONTEXT)]
+        with torch.no_grad():
+            expected = model(ids)[:, length - 1 :]
+        assert torch.allclose(torch.stack(found, dim=1), expected, atol=1e-5)
+        assert sorted(set(looked_at)) == ([2, 4, 8, 16] if length == 1 else [4, 8, 16])
+
+
+def test_in_bf16_tables_stay_exact() -> None:
+    model = make_model()
+    decoder = Decoder(model, dtype=torch.bfloat16)
+    assert {b.dtype for b in decoder.model.buffers()} == {torch.float32}
+    assert {p.dtype for p in decoder.model.parameters()} == {torch.bfloat16}
 
 
 def test_in_bf16_the_model_stays_as_it_was() -> None:

@@ -12,13 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byteloom.checkpoint import Checkpoint
-from byteloom.nn import loss
 from byteloom.training import loop
 from byteloom.training.loop import train
 from byteloom.training.objective import Objective
 from byteloom.training.run_folder import RunFolder
 from byteloom.training.state import Run, build
-from tiny_run import make_config, make_data, read_metrics
+from tiny_run import compile_quickly, make_config, make_data, read_metrics
 
 
 @pytest.fixture(scope="module")
@@ -255,9 +254,7 @@ def test_a_checkpoint_of_another_model_is_refused(folder: Path, straight: RunFol
 def test_it_compiles_to_the_same_losses(
     folder: Path, tmp_path: Path, straight: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compile_with = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda m: compile_with(m, backend="eager"))
-    monkeypatch.setattr(loss, "_compiled_piece", None)
+    compile_quickly(monkeypatch)
     run, run_folder = start(tmp_path / "run", folder, training={"accumulation": 2, "compile": True})
     assert isinstance(run.objective, Objective) and run.objective.compiled
     train(run, run_folder)

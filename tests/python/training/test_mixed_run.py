@@ -16,14 +16,13 @@ from torch.testing import assert_close
 import byteloom as bl
 from byteloom import config
 from byteloom.cli.train_lm import main
-from byteloom.nn import loss
 from byteloom.training.config import RunConfig, resolve, separator_id
 from byteloom.training.evaluate import evaluate
 from byteloom.training.loop import train
 from byteloom.training.objective import Objective, document_numbers
 from byteloom.training.run_folder import RunFolder
 from byteloom.training.state import build
-from tiny_run import END, make_config, make_data, read_metrics, tables, write_toml
+from tiny_run import END, compile_quickly, make_config, make_data, read_metrics, tables, write_toml
 
 
 @pytest.fixture
@@ -206,9 +205,7 @@ def test_interrupted_it_ends_with_the_same_bits(folder: Path) -> None:
 def test_it_compiles_to_the_same_losses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = mixed(folder, separate_documents=True)
     plain = finished(folder / "plain", make_config(folder, data=data))
-    compile_with = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda m: compile_with(m, backend="eager"))
-    monkeypatch.setattr(loss, "_compiled_piece", None)
+    compile_quickly(monkeypatch)
     compiled = finished(
         folder / "compiled", make_config(folder, data=data, training={"compile": True})
     )

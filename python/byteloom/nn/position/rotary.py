@@ -72,17 +72,7 @@ class RotaryEmbedding(Position):
         self, x: Float[Tensor, "... seq d_k"], positions: Int[Tensor, "... seq"] | None = None
     ) -> Float[Tensor, "... seq d_k"]:
         """Turns vectors that stand at 0, 1, 2 ..., or at ``positions``, which broadcast to them."""
-        seq, max_seq_len = x.shape[-2], self.cos.shape[0]
-        if positions is None:
-            if seq > max_seq_len:
-                raise ValueError(f"{seq} vectors do not fit: max_seq_len is {max_seq_len}")
-            cos, sin = self.cos[:seq], self.sin[:seq]
-        else:
-            cos, sin = self.cos[positions], self.sin[positions]  # (..., seq, d_k)
-        # (x[0] cos - x[1] sin, x[1] cos + x[0] sin), and so on: each number, and its pair's other.
-        wide = x.float()
-        other = wide.reshape(*x.shape[:-1], -1, 2).flip(-1).flatten(-2)
-        return (wide * cos + other * sin).to(x.dtype)
+        return turn(x, *self._tables(x.shape[-2], positions))
 
     def rotate(
         self,
@@ -90,5 +80,34 @@ class RotaryEmbedding(Position):
         positions: Int[Tensor, "*#batch seq"] | None,
     ) -> Float[Tensor, "*batch heads seq d_k"]:
         """All heads alike."""
-        turned: Tensor = self(x, None if positions is None else positions.unsqueeze(-2))
-        return turned
+        cos, sin = self._tables(x.shape[-2], positions)
+        # In the order of memory, a token's heads side by side: compiled, the gradient is then
+        # written in that order too, and nobody has to copy it.
+        tokens = x.transpose(-3, -2)
+        return turn(tokens, cos.unsqueeze(-2), sin.unsqueeze(-2)).transpose(-3, -2)
+
+    def _tables(
+        self, seq: int, positions: Int[Tensor, "... seq"] | None
+    ) -> tuple[Float[Tensor, "... seq d_k"], Float[Tensor, "... seq d_k"]]:
+        """Cosines and sines for vectors at 0, 1, 2 ..., or at ``positions``."""
+        if positions is not None:
+            return self.cos[positions], self.sin[positions]
+        max_seq_len = self.cos.shape[0]
+        if seq > max_seq_len:
+            raise ValueError(f"{seq} vectors do not fit: max_seq_len is {max_seq_len}")
+        return self.cos[:seq], self.sin[:seq]
+
+
+def turn(
+    x: Float[Tensor, "... d_k"], cos: Float[Tensor, "... d_k"], sin: Float[Tensor, "... d_k"]
+) -> Float[Tensor, "... d_k"]:
+    """Turns pairs: (x[0] cos - x[1] sin, x[1] cos + x[0] sin), and so on, in float32.
+
+    Args:
+        x: vectors.
+        cos: the cosine of each pair's angle, twice.
+        sin: the sine of each pair's angle, negated and not.
+    """
+    wide = x.float()
+    other_of_pair = wide.reshape(*x.shape[:-1], -1, 2).flip(-1).flatten(-2)
+    return (wide * cos + other_of_pair * sin).to(x.dtype)
