@@ -1,13 +1,10 @@
 //! Encoded pieces -> token files with an index of documents, of a limited number of ids each.
 
-use std::sync::{Mutex, PoisonError};
-
 use crc32fast::Hasher;
 
 use super::TokenId;
 use super::indexed_file::IndexedFile;
-use super::ordered::{Block, Queue};
-use super::stream::Sink;
+use super::ordered::{Block, Writer};
 use crate::Result;
 use crate::piece::Place;
 
@@ -64,14 +61,8 @@ impl Current {
     }
 }
 
-impl<F: Files> DocumentWriter<F> {
-    /// Begins at a point in the inputs, whose first piece is to begin at its place.
-    pub fn new(files: F, limit: u64, from: Point) -> Self {
-        Self { files, limit, current: None, here: from, skip: (from.ids, from.ends) }
-    }
-
-    /// Takes the next block.
-    pub fn append<T: TokenId>(&mut self, block: &Block<T>) -> Result<()> {
+impl<T: TokenId, F: Files> Writer<T> for DocumentWriter<F> {
+    fn append(&mut self, block: &Block<T>) -> Result<()> {
         if block.is_empty() && block.ends.is_empty() {
             // Of a piece that could not be cut off, which begins nowhere.
             return Ok(());
@@ -86,6 +77,13 @@ impl<F: Files> DocumentWriter<F> {
         self.push(&block[begin..])?;
         self.here.bytes += block.bytes;
         Ok(())
+    }
+}
+
+impl<F: Files> DocumentWriter<F> {
+    /// Begins at a point in the inputs, whose first piece is to begin at its place.
+    pub fn new(files: F, limit: u64, from: Point) -> Self {
+        Self { files, limit, current: None, here: from, skip: (from.ids, from.ends) }
     }
 
     /// Finishes the last file; returns where the others went, and the bytes of the text.
@@ -168,49 +166,5 @@ impl<F: Files> DocumentWriter<F> {
             self.files.finish(file, continues, self.here)?;
         }
         Ok(())
-    }
-}
-
-/// Takes blocks from all threads. One of them at a time writes all those whose turn it is.
-pub(super) struct DocumentSink<T, F> {
-    /// And whether a thread is writing.
-    queue: Queue<T, bool>,
-    writer: Mutex<DocumentWriter<F>>,
-}
-
-impl<T, F: Files> DocumentSink<T, F> {
-    pub fn new(writer: DocumentWriter<F>, threads: usize) -> Self {
-        Self { queue: Queue::new(threads, false), writer: Mutex::new(writer) }
-    }
-
-    pub fn into_writer(self) -> DocumentWriter<F> {
-        self.writer.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<T: TokenId, F: Files> Sink<T> for DocumentSink<T, F> {
-    fn spare(&self) -> Block<T> {
-        self.queue.spare()
-    }
-
-    fn put(&self, index: usize, block: Block<T>, stop: &dyn Fn() -> bool) -> Result<()> {
-        let mut state = self.queue.put(index, block, stop);
-        if state.shared {
-            return Ok(());
-        }
-        loop {
-            let ready = self.queue.take(&mut state);
-            state.shared = !ready.is_empty();
-            if ready.is_empty() {
-                return Ok(());
-            }
-            drop(state);
-            let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-            // After an error nobody else writes, since nobody takes the flag back.
-            ready.iter().try_for_each(|block| writer.append(block))?;
-            drop(writer);
-            state = self.queue.lock();
-            state.keep(ready);
-        }
     }
 }

@@ -5,10 +5,15 @@ use std::ops::Deref;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::TokenId;
+use crate::Result;
 use crate::piece::Place;
 
 /// Encoded pieces that may wait for an earlier one, per thread.
 const AHEAD: usize = 2;
+
+/// Blocks that are written between two looks at what else has come.
+const AT_ONCE: usize = 4;
 
 /// The ids of a piece: the first of some room.
 #[derive(Debug)]
@@ -56,44 +61,54 @@ impl<T> Deref for Block<T> {
     }
 }
 
-/// Takes blocks from all threads. `S` is what they share beside, under the same lock.
-pub(super) struct Queue<T, S> {
-    state: Mutex<State<T, S>>,
-    moved: Condvar,
-    ahead: usize,
+/// Takes blocks from all threads, for one who puts each where it belongs.
+pub(super) trait Writer<T>: Send {
+    /// Takes the next block.
+    fn append(&mut self, block: &Block<T>) -> Result<()>;
 }
 
-pub(super) struct State<T, S> {
+/// Takes blocks from all threads, and hands them to a writer in their order.
+///
+/// Whoever brings a block while nobody writes does so until nothing is left; the others leave theirs and
+/// go on. A file takes the bytes of one thread at a time in any case: nobody has to stand there.
+pub(super) struct Ordered<T, W> {
+    state: Mutex<State<T>>,
+    moved: Condvar,
+    ahead: usize,
+    writer: Mutex<W>,
+}
+
+struct State<T> {
     /// The block that comes next.
     next: usize,
     waiting: BTreeMap<usize, Block<T>>,
     spare: Vec<Block<T>>,
-    pub shared: S,
+    /// Whether somebody writes, and will look for more.
+    is_written: bool,
 }
 
-impl<T, S> Queue<T, S> {
-    pub fn new(threads: usize, shared: S) -> Self {
+impl<T: TokenId, W: Writer<T>> Ordered<T, W> {
+    pub fn new(writer: W, threads: usize) -> Self {
         let (waiting, spare) = (BTreeMap::new(), Vec::new());
-        let state = Mutex::new(State { next: 0, waiting, spare, shared });
-        Self { state, moved: Condvar::new(), ahead: threads * AHEAD }
+        let state = Mutex::new(State { next: 0, waiting, spare, is_written: false });
+        Self { state, moved: Condvar::new(), ahead: threads * AHEAD, writer: Mutex::new(writer) }
     }
 
-    pub fn lock(&self) -> MutexGuard<'_, State<T, S>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The writer, who has had all blocks.
+    pub fn into_writer(self) -> W {
+        self.writer.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A block, used before if there is one.
+    /// A block to fill, used before if there is one.
     pub fn spare(&self) -> Block<T> {
         self.lock().spare.pop().unwrap_or_default()
     }
 
     /// Hands over block `index`; waits while it is too far ahead, unless `stop` says to give up.
-    pub fn put(
-        &self,
-        index: usize,
-        block: Block<T>,
-        stop: &dyn Fn() -> bool,
-    ) -> MutexGuard<'_, State<T, S>> {
+    ///
+    /// # Errors
+    /// Those of the writer, who then gets no more.
+    pub fn put(&self, index: usize, block: Block<T>, stop: &dyn Fn() -> bool) -> Result<()> {
         let mut state = self.lock();
         while index >= state.next + self.ahead && !stop() {
             let patience = Duration::from_millis(50);
@@ -101,26 +116,41 @@ impl<T, S> Queue<T, S> {
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
         state.waiting.insert(index, block);
-        state
+        if state.is_written {
+            return Ok(());
+        }
+        loop {
+            let ready = state.take();
+            state.is_written = !ready.is_empty();
+            if ready.is_empty() {
+                return Ok(());
+            }
+            self.moved.notify_all();
+            drop(state);
+            let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            // After an error nobody else writes, since nobody takes the flag back.
+            ready.iter().try_for_each(|block| writer.append(block))?;
+            drop(writer);
+            state = self.lock();
+            state.spare.extend(ready);
+        }
     }
 
-    /// Takes the blocks whose turn it is, which may be none.
-    pub fn take(&self, state: &mut State<T, S>) -> Vec<Block<T>> {
-        let mut ready = Vec::new();
-        while let Some(block) = state.waiting.remove(&state.next) {
-            state.next += 1;
-            ready.push(block);
-        }
-        if !ready.is_empty() {
-            self.moved.notify_all();
-        }
-        ready
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T, S> State<T, S> {
-    /// Keeps blocks that were dealt with, to be used again.
-    pub fn keep(&mut self, blocks: Vec<Block<T>>) {
-        self.spare.extend(blocks);
+impl<T> State<T> {
+    /// The blocks whose turn it is, which may be none, and are few.
+    fn take(&mut self) -> Vec<Block<T>> {
+        let mut ready = Vec::new();
+        while ready.len() < AT_ONCE
+            && let Some(block) = self.waiting.remove(&self.next)
+        {
+            self.next += 1;
+            ready.push(block);
+        }
+        ready
     }
 }

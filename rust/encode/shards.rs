@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::documents::{DocumentSink, DocumentWriter, Files, Point};
+use super::documents::{DocumentWriter, Files, Point};
 use super::indexed_file::{IndexedFile, index_path};
 use super::manifest::{self, Job, MANIFEST, PROGRESS, Shard, shard_path};
 use super::token_file::HEADER;
@@ -93,9 +93,7 @@ impl Encoder {
         let kept = files.shards.len() as u64;
         monitor.advance(work.pieces.begin_at(from.place));
         let writer = DocumentWriter::new(&mut files, shards.tokens, from);
-        let sink = DocumentSink::<T, _>::new(writer, threads);
-        self.encode_all(&work, threads, &sink)?;
-        let (_, bytes) = sink.into_writer().finish()?;
+        let (_, bytes) = self.encode_all::<T, _>(&work, threads, writer)?.0.finish()?;
         let (tokens, documents) = manifest::totals(&files.shards);
         let shards = files.shards.len() as u64;
         files.complete(bytes)?;

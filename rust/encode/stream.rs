@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::documents::{DocumentSink, DocumentWriter, Files, Point};
+use super::documents::{DocumentWriter, Files, Point};
 use super::indexed_file::IndexedFile;
-use super::ordered::{Block, End};
+use super::ordered::{Block, End, Ordered, Writer};
 use super::token_file::{Format, TokenFileWriter};
 use super::{AllowedSpecial, Encoder, TokenId, Worker, room_for};
 use crate::atomic::PartFile;
@@ -105,15 +105,6 @@ pub(super) struct Work<'a> {
     monitor: &'a Monitor,
 }
 
-/// Where encoded pieces go, from any thread and in any order.
-pub(super) trait Sink<T>: Sync {
-    /// A block to fill.
-    fn spare(&self) -> Block<T>;
-
-    /// Hands over block `index`; waits while it is too far ahead, unless `stop` says to give up.
-    fn put(&self, index: usize, block: Block<T>, stop: &dyn Fn() -> bool) -> Result<()>;
-}
-
 impl Encoder {
     /// Encodes inputs, in order, into one token file that appears when it is complete.
     /// [`source`](crate::source) says what inputs can be.
@@ -167,16 +158,14 @@ impl Encoder {
         if options.documents {
             let file = OneFile { path: output, width: size_of::<T>(), totals: (0, 0) };
             let writer = DocumentWriter::new(file, u64::MAX, Point::default());
-            let sink = DocumentSink::<T, _>::new(writer, threads);
-            self.encode_all(&work, threads, &sink)?;
-            let (OneFile { totals: (tokens, documents), .. }, bytes) =
-                sink.into_writer().finish()?;
+            let (writer, bytes) = self.encode_all::<T, _>(&work, threads, writer)?;
+            let OneFile { totals: (tokens, documents), .. } = writer.finish()?.0;
             return Ok(EncodeStats { tokens, bytes, dtype, documents: Some(documents) });
         }
         let part = PartFile::create(output)?;
-        let sink = TokenFileWriter::<T>::new(&part, format, threads)?;
-        let bytes = self.encode_all(&work, threads, &sink)?;
-        let tokens = sink.finish()?;
+        let writer = TokenFileWriter::new(&part, format, size_of::<T>())?;
+        let (writer, bytes) = self.encode_all::<T, _>(&work, threads, writer)?;
+        let tokens = writer.finish()?;
         part.commit()?;
         Ok(EncodeStats { tokens, bytes, dtype, documents: None })
     }
@@ -205,22 +194,23 @@ impl Encoder {
         said.or_else(|| self.special_id(DOCUMENT_END).is_ok().then_some(DOCUMENT_END))
     }
 
-    /// Encodes all pieces; returns the bytes of their text.
-    pub(super) fn encode_all<T: TokenId>(
+    /// Encodes all pieces, for a writer; returns that, and the bytes of their text.
+    pub(super) fn encode_all<T: TokenId, W: Writer<T>>(
         &self,
         work: &Work<'_>,
         threads: usize,
-        sink: &impl Sink<T>,
-    ) -> Result<u64> {
-        let bytes = threads::run(threads, |failed| self.encode_pieces(work, sink, failed))?;
-        Ok(bytes.iter().sum())
+        writer: W,
+    ) -> Result<(W, u64)> {
+        let blocks = Ordered::new(writer, threads);
+        let bytes = threads::run(threads, |failed| self.encode_pieces(work, &blocks, failed))?;
+        Ok((blocks.into_writer(), bytes.iter().sum()))
     }
 
     /// One worker: piece after piece, until there are no more. Returns the bytes it has read.
-    fn encode_pieces<T: TokenId>(
+    fn encode_pieces<T: TokenId, W: Writer<T>>(
         &self,
         work: &Work<'_>,
-        sink: &impl Sink<T>,
+        blocks: &Ordered<T, W>,
         failed: &dyn Fn() -> bool,
     ) -> Result<u64> {
         let mut worker = Worker::<T, SLOTS>::new();
@@ -229,10 +219,10 @@ impl Encoder {
         while !failed()
             && let Some(index) = work.pieces.next(&mut piece)?
         {
-            let mut block = sink.spare();
+            let mut block = blocks.spare();
             self.encode_piece(work, &mut worker, &piece, &mut block)?;
             let stop = || failed() || work.monitor.check().is_err();
-            sink.put(index, block, &stop)?;
+            blocks.put(index, block, &stop)?;
             bytes += piece.bytes().len() as u64;
             work.monitor.advance(piece.progress());
         }

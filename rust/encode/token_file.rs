@@ -1,12 +1,10 @@
 //! Ids as they lie in files: numpy's format, or nothing but ids.
 
 use std::borrow::Cow;
-use std::io;
 use std::path::Path;
 
 use super::TokenId;
-use super::ordered::{Block, Queue};
-use super::stream::Sink;
+use super::ordered::{Block, Writer};
 use crate::atomic::{PartFile, begin_writing_out, write_all_at};
 use crate::{Error, Result};
 
@@ -43,60 +41,52 @@ impl Format {
     }
 }
 
-/// Writes blocks into a file, each where it belongs, by all threads at once.
-pub(super) struct TokenFileWriter<'f, T> {
+/// Bytes that the system is told at once to put on the disk.
+const WRITTEN_OUT: u64 = 1 << 22;
+
+/// Writes blocks into a file, one behind the other.
+pub(super) struct TokenFileWriter<'f> {
     part: &'f PartFile,
     format: Format,
-    /// Where in the file the first id goes.
-    first: u64,
-    /// And how many ids stand before the next block.
-    queue: Queue<T, u64>,
+    /// Bytes of an id.
+    width: usize,
+    ids: u64,
+    /// Bytes of the file so far, and how many of them are on their way to the disk.
+    end: u64,
+    written_out: u64,
 }
 
-impl<'f, T: TokenId> TokenFileWriter<'f, T> {
+impl<'f> TokenFileWriter<'f> {
     /// Begins an empty file, with room for the header.
-    pub fn new(part: &'f PartFile, format: Format, threads: usize) -> Result<Self> {
-        let header = format.header(size_of::<T>(), 0);
-        write_all_at(part.file(), 0, &header).map_err(|error| part.explain(&error))?;
-        let first = header.len() as u64;
-        Ok(Self { part, format, first, queue: Queue::new(threads, 0) })
+    pub fn new(part: &'f PartFile, format: Format, width: usize) -> Result<Self> {
+        let mut writer = Self { part, format, width, ids: 0, end: 0, written_out: 0 };
+        writer.end = writer.write_header()?;
+        Ok(writer)
     }
 
     /// Writes the header, now that the number of ids is known, and returns that.
     pub fn finish(self) -> Result<u64> {
-        let ids = self.queue.lock().shared;
-        let header = self.format.header(size_of::<T>(), ids);
-        write_all_at(self.part.file(), 0, &header).map_err(|error| self.part.explain(&error))?;
-        Ok(ids)
+        self.write_header()?;
+        Ok(self.ids)
     }
 
-    fn write(&self, blocks: &[Block<T>], mut ids: u64) -> io::Result<()> {
-        let place = |ids: u64| self.first + ids * size_of::<T>() as u64;
-        let begin = place(ids);
-        for block in blocks {
-            write_all_at(self.part.file(), place(ids), &little_endian(block))?;
-            ids += block.len as u64;
-        }
-        begin_writing_out(self.part.file(), begin, place(ids) - begin);
-        Ok(())
+    fn write_header(&self) -> Result<u64> {
+        let header = self.format.header(self.width, self.ids);
+        write_all_at(self.part.file(), 0, &header).map_err(|error| self.part.explain(&error))?;
+        Ok(header.len() as u64)
     }
 }
 
-impl<T: TokenId> Sink<T> for TokenFileWriter<'_, T> {
-    fn spare(&self) -> Block<T> {
-        self.queue.spare()
-    }
-
-    fn put(&self, index: usize, block: Block<T>, stop: &dyn Fn() -> bool) -> Result<()> {
-        // All that is in order now has its place in the file; writing there is nobody else's concern.
-        let mut state = self.queue.put(index, block, stop);
-        let ready = self.queue.take(&mut state);
-        let ids = state.shared;
-        state.shared += ready.iter().map(|block| block.len as u64).sum::<u64>();
-        drop(state);
-        if !ready.is_empty() {
-            self.write(&ready, ids).map_err(|error| self.part.explain(&error))?;
-            self.queue.lock().keep(ready);
+impl<T: TokenId> Writer<T> for TokenFileWriter<'_> {
+    fn append(&mut self, block: &Block<T>) -> Result<()> {
+        let written = write_all_at(self.part.file(), self.end, &little_endian(block));
+        written.map_err(|error| self.part.explain(&error))?;
+        self.ids += block.len as u64;
+        self.end += size_of_val::<[T]>(block) as u64;
+        let new = self.end - self.written_out;
+        if new >= WRITTEN_OUT {
+            begin_writing_out(self.part.file(), self.written_out, new);
+            self.written_out = self.end;
         }
         Ok(())
     }
