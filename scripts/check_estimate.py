@@ -129,6 +129,7 @@ def measure_peak(run: Run, batches: Sequence[Batch]) -> int:
 
 
 def row(names: Sequence[str], said: Estimate, found: Measured, batch_tokens: int) -> list[str]:
+    assert said.duration is not None
     peak, seconds = said.memory.peak, said.duration.step
     flops = (said.operations.token + said.operations.recomputed) * batch_tokens
     return [

@@ -18,6 +18,7 @@ import re
 import sys
 import time
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -49,7 +50,7 @@ def kind_of(name: str) -> str:
     return next(found, "other")
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__,
@@ -63,7 +64,8 @@ def main() -> int:
     parser.add_argument("--top", type=int, default=15, metavar="N", help="kernels to list (15)")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="where all events go, as JSON")
     config.add_options(parser, RunConfig)
-    return execute(lambda: run(parser.parse_args()))
+    args = parser.parse_args(argv)
+    return execute(lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Tell what a run would cost: parameters, operations, memory by phase, time; and whether it fits. If
-not, settings with which it would. Nothing is trained. Data files need not exist if
-model.vocab_size is given. Any key of the configuration can be given on the command line.
+not, settings with which it would. Data files need not exist if model.vocab_size is given. Any key
+of the configuration can be given on the command line.
 
 examples:
   byteloom estimate configs/tiny.toml
@@ -29,7 +29,8 @@ examples:
   byteloom estimate runs/tiny --json | jq .memory.peak.bytes
 
 memory is that of the tensors, found by doing one step on tensors that hold nothing; with
-training.compile it is a model of what the compiler keeps, which may be a quarter off
+training.compile it is a model of what the compiler keeps, which may be a quarter off. time is that
+of a few steps with random tokens on this machine, if no other device is named
 """
 
 
@@ -110,6 +111,8 @@ def run(args: argparse.Namespace) -> None:
             torch.set_num_threads(training.num_threads)
         set_precision(training.dtype, deterministic=False)
         machine = machine_here(pick_device(training.device), args.memory)
+    if machine.is_here:
+        say("timing a few steps ...")
     found = estimate(
         run_config,
         machine,

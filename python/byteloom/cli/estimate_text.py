@@ -97,19 +97,11 @@ def _peak(peak: Peak) -> list[str]:
 
 def _time(found: Estimate) -> str:
     duration = found.duration
-    parts = ""
-    if found.machine.is_here:
-        shares = [
-            f"{name} {seconds / duration.step:.0%}"
-            for name, seconds in (
-                ("products", duration.products),
-                ("attention", duration.scores),
-                ("the rest", duration.rest),
-            )
-        ]
-        parts = f" ({', '.join(shares)})"
+    if duration is None:
+        return "time      not measured, since it does not fit"
+    part = f", the optimizer's part {duration.optimizer / duration.step:.0%}"
     return (
-        f"time      {duration.step:,.3g} s a step{parts}, "
+        f"time      {duration.step:,.3g} s a step{part * found.machine.is_here}, "
         f"{duration.tokens_per_second:,.0f} tokens/s\n"
         f"          {_hours(duration.run)} for the run, evaluations included\n"
         f"          {duration.source}"

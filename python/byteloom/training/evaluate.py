@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,7 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from byteloom.data.batches import Batch
-from byteloom.nn.loss import Sums
+from byteloom.data.token_file import TokenIds
+from byteloom.model import TransformerLM
+from byteloom.nn.loss import IGNORED, Sums, linear_cross_entropy
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -29,18 +35,24 @@ class Score:
 
     @property
     def loss(self) -> float:
-        """Nats a token."""
-        return self.nats / self.tokens
+        """Nats a token; not a number without any."""
+        return self.nats / self.tokens if self.tokens else math.nan
 
     @property
     def perplexity(self) -> float:
         """exp(loss): among how many equally likely tokens the model hesitates."""
-        return math.exp(self.loss) if self.loss < 700 else math.inf
+        return math.inf if self.loss > 700 else math.exp(self.loss)
 
     @property
     def bits_per_byte(self) -> float | None:
         """Bits a byte of text: comparable across tokenizers, unlike the loss."""
         return self.nats / math.log(2) / self.bytes if self.bytes else None
+
+    def __add__(self, other: Score) -> Score:
+        """The score on both."""
+        known = self.bytes is not None and other.bytes is not None
+        size = (self.bytes or 0) + (other.bytes or 0) if known else None
+        return Score(self.nats + other.nats, self.tokens + other.tokens, size)
 
 
 @torch.no_grad()
@@ -85,3 +97,51 @@ def evaluate(
     finally:
         model.train(was_training)
     return Score(nats.item(), tokens, None if token_bytes is None else size)
+
+
+@torch.no_grad()
+def evaluate_documents(
+    model: TransformerLM,
+    documents: Iterable[TokenIds],
+    batch_size: int,
+    token_bytes: NDArray[np.int64] | None = None,
+) -> list[Score]:
+    """Scores each document by itself: no token sees another document's.
+
+    Every id of a document but its first is predicted once, in windows of the model's context.
+
+    Args:
+        model: in evaluation mode.
+        documents: the ids of each, of shape (n,); of none or one id there is nothing to predict.
+        batch_size: windows at a time.
+        token_bytes: id -> length of its text in bytes, for bits per byte.
+    """
+    scores: list[Score] = []
+
+    def windows() -> Iterator[tuple[int, NDArray[np.int64]]]:
+        for number, document in enumerate(documents):
+            ids = np.asarray(document, dtype=np.int64)
+            size = None if token_bytes is None else int(token_bytes[ids[1:]].sum())
+            scores.append(Score(0.0, max(0, len(ids) - 1), size))
+            for start in range(0, len(ids) - 1, model.config.context_length):
+                yield number, ids[start : start + model.config.context_length + 1]
+
+    device = model.lm_head.weight.device
+    for batch in batched(windows(), batch_size):
+        shape = (len(batch), max(len(ids) for _, ids in batch))
+        inputs, targets = torch.zeros(shape, dtype=torch.long), torch.full(shape, IGNORED)
+        for row, (_, ids) in enumerate(batch):
+            inputs[row, : len(ids)] = torch.from_numpy(ids)
+            targets[row, : len(ids) - 1] = torch.from_numpy(ids[1:])
+        hidden = model.hidden(inputs[:, :-1].to(device))
+        rows = zip(batch, hidden, targets[:, :-1].to(device), strict=True)
+        for (number, _), tokens, wanted in rows:
+            sums = linear_cross_entropy(tokens, model.lm_head.weight, wanted)
+            scores[number] += Score(sums.nats.item(), 0, None if token_bytes is None else 0)
+    return scores
+
+
+def batched(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    """Lists of ``size`` items, the last one of what is left."""
+    while batch := list(islice(items, size)):
+        yield batch

@@ -225,6 +225,24 @@ def build(run_config: RunConfig) -> Run:
     Raises:
         ValueError: a device that this machine lacks; token files too short for the context.
     """
+    run, training = assemble(run_config), run_config.training
+    run.batches = Batches(
+        [TokenFile(path) for path in run_config.data.sources],
+        training.batch_size,
+        run_config.model.context_length,
+        training.seed,
+        run_config.data.weights,
+    )
+    run.validation = validation(run_config)
+    return run
+
+
+def assemble(run_config: RunConfig) -> Run:
+    """Makes a run without its token files, which has no batches.
+
+    Raises:
+        ValueError: a device that this machine lacks.
+    """
     training = run_config.training
     device = pick_device(training.device)
     if training.num_threads is not None:
@@ -235,8 +253,6 @@ def build(run_config: RunConfig) -> Run:
     model.recomputing = Recomputing(training.recompute)
     optimizer = run_config.optimizer.build(model)
     is_narrow = training.weights == "bf16"
-    narrow = NarrowWeights(model, training.rounding) if is_narrow else None
-    context = run_config.model.context_length
     return Run(
         config=run_config,
         device=device,
@@ -246,17 +262,11 @@ def build(run_config: RunConfig) -> Run:
         ),
         optimizer=optimizer,
         schedule=run_config.schedule.build(training.steps),
-        batches=Batches(
-            [TokenFile(path) for path in run_config.data.sources],
-            training.batch_size,
-            context,
-            training.seed,
-            run_config.data.weights,
-        ),
-        validation=validation(run_config),
+        batches=None,  # type: ignore[arg-type]
+        validation=None,
         plan=Plan(training.accumulation, min(training.accumulation_warmup, training.steps)),
         spikes=None if run_config.guard.spike is None else Spikes(run_config.guard.spike),
-        narrow=narrow,
+        narrow=NarrowWeights(model, training.rounding) if is_narrow else None,
         average=run_config.averaging.build(model) if run_config.averaging else None,
         loss_scale=LossScale() if training.dtype == "fp16" else LossScale(1.0),
     )

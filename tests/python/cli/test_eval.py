@@ -16,6 +16,8 @@ import torch
 import byteloom as bl
 from byteloom.cli import train_lm
 from byteloom.cli.eval import main
+from byteloom.training.config import separator_id
+from byteloom.training.objective import document_numbers
 from byteloom.training.run_folder import RunFolder
 from tiny_run import make_data, write_toml
 
@@ -71,6 +73,76 @@ def test_text_is_scored_as_its_tokens(
     assert score(capsys, folder / "run", text) == expected
     text.write_bytes(b"\xff\xfe no UTF-8 \x00" * 20)
     assert score(capsys, folder / "run", text)["bytes"] == 13 * 20 - 1
+
+
+def test_several_files_are_scored_one_by_one_and_together(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [folder / "valid.npy", folder / "train.npy"]
+    ones = [score(capsys, folder / "run", path) for path in paths]
+    found = score(capsys, folder / "run", *paths)
+    assert [f.pop("file") for f in found["files"]] == [str(path) for path in paths]
+    assert found["files"] == ones
+    assert found["tokens"] == sum(one["tokens"] for one in ones)
+    nats = sum(one["loss"] * one["tokens"] for one in ones)
+    assert found["loss"] == pytest.approx(nats / found["tokens"])
+    assert main([*map(str, [folder / "run", *paths])]) == 0
+    assert "train.npy" in capsys.readouterr().out
+
+
+def test_documents_are_scored_by_themselves(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokenizer = bl.Tokenizer.load(folder / "tokenizer.json")
+    ids = np.load(folder / "valid.npy")
+    texts = [tokenizer.decode(ids[a:b]) for a, b in ((0, 5), (5, 40), (40, 41), (41, 300))]
+    lines = tmp_path / "documents.jsonl"
+    lines.write_text("".join(json.dumps({"text": text}) + "\n" for text in [*texts, ""]))
+    for batch_size in (1, 7):
+        options = ["--by-document", "--batch-size", batch_size]
+        found = score(capsys, folder / "run", lines, *options)
+        assert len(found["documents"]) == 5
+        for one, text in zip(found["documents"], [*texts, ""], strict=True):
+            want = np.array(tokenizer.encode(text))
+            assert one["tokens"] == max(0, len(want) - 1)
+            if one["tokens"]:
+                nats = by_hand(folder, want)
+                assert one["loss"] == pytest.approx(nats / one["tokens"], rel=1e-4)
+                size = len(tokenizer.decode_bytes(want[1:]))
+                assert one["bits_per_byte"] == pytest.approx(nats / math.log(2) / size, rel=1e-4)
+            else:
+                assert one["loss"] is None
+        assert found["tokens"] == sum(one["tokens"] for one in found["documents"])
+    assert main([str(folder / "run"), str(lines), "--by-document"]) == 0
+    out = capsys.readouterr().out
+    assert "hardest" in out and "documents.jsonl" in out
+    assert main([str(folder / "run"), str(folder / "valid.npy"), "--by-document"]) == 1
+    assert "index" in capsys.readouterr().err
+
+
+def test_documents_that_training_kept_apart_are_kept_apart(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = {"separate_documents": True}
+    toml = write_toml(folder, "apart.toml", data=data, training={"steps": 30})
+    run = folder / "apart"
+    assert train_lm.main([str(toml), "-o", str(run)]) == 0
+    metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    model, config = RunFolder.open(run).load_model(), RunFolder.open(run).load_config()
+    separator = separator_id(config.data)
+    assert separator is not None and metrics
+    ids = np.load(folder / "valid.npy")
+    ids[7::11] = separator
+    np.save(tmp_path / "valid.npy", ids)
+    nats = 0.0
+    for start in range(0, len(ids) - 1, 16):
+        window = torch.from_numpy(ids[start : start + 17].astype(np.int64))[None]
+        with torch.no_grad():
+            numbers = document_numbers(window[:, :-1], separator)
+            logits = model(window[:, :-1], documents=numbers)[0]
+        nats += torch.nn.functional.cross_entropy(logits, window[0, 1:], reduction="sum").item()
+    found = score(capsys, run, tmp_path / "valid.npy")
+    assert found["loss"] == pytest.approx(nats / (len(ids) - 1), rel=1e-5)
 
 
 def test_figures_for_people(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,8 +1,9 @@
 """What a run costs and whether it fits, before it starts.
 
 ``ledger`` puts down what a computation holds and does, ``trace`` has it watch a training step on
-tensors that hold nothing; ``parameters``, ``memory``, ``operations`` and ``duration`` say what
-follows, ``machine`` what there is, ``verdict`` whether that is enough.
+tensors that hold nothing; ``parameters``, ``memory`` and ``operations`` say what follows.
+``rehearsal`` times a few steps of few blocks, and ``duration`` says what follows from that.
+``machine`` knows what there is, ``verdict`` whether that is enough.
 """
 
 from byteloom.training.estimate.estimate import Estimate, estimate

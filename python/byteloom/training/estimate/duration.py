@@ -1,20 +1,16 @@
-"""How long a run will take: by measured speeds, or by a data sheet and an assumed utilisation."""
+"""How long a run will take: by steps that were timed, or by a data sheet."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 from byteloom.training.config import RunConfig
 from byteloom.training.estimate.machine import Machine
 from byteloom.training.estimate.operations import Operations
-from byteloom.training.estimate.speed import Speed
-from byteloom.training.estimate.trace import Trace
+from byteloom.training.estimate.rehearsal import Rehearsal
 from byteloom.training.plan import Plan
 
-#: Fused kernels of a compiled model read and write about so much of what separate ones do.
-_FUSED = 0.4
-#: How fast products are beside those of bf16, where that is not measured: an H100's and A100's.
+#: How fast products are beside those of bf16: an H100's and A100's.
 _TYPES = {"bf16": 1.0, "fp16": 1.0, "tf32": 0.5, "fp32": 1 / 15}
 
 
@@ -28,49 +24,24 @@ class Duration:
     """In such steps."""
     run: float
     """All steps and evaluations, without loading and compiling."""
-    products: float
-    """Of a step: products of matrices."""
-    scores: float
-    """Of a step: attention."""
-    rest: float
-    """Of a step: everything else, the optimizer included."""
+    optimizer: float
+    """Of a step: clipping and the update; 0: counted with the rest."""
     source: str
     """Where the speeds are from."""
 
 
-def measured(run_config: RunConfig, trace: Trace, speed: Speed, device: str) -> Duration:
-    """From the speed of the device."""
+def measured(run_config: RunConfig, rehearsal: Rehearsal) -> Duration:
+    """From steps on the device."""
     training = run_config.training
-    by_kind: Counter[str] = Counter()
-    forward = 0.0
-    for (phase, _, kind), count in trace.flops.items():
-        by_kind[kind] += count
-        one = {"forward": 1.0, "loss": 1 / 3}.get(phase, 0.0)
-        forward += one * count / (speed.products if kind == "products" else speed.scores)
-
-    def rest_of(phases: set[str]) -> float:
-        fused = _FUSED if training.compile else 1.0
-        moved = sum(trace.moved[phase] for phase in phases) / speed.bytes
-        calls = sum(trace.calls[phase] for phase in phases) * speed.call
-        # A GPU works while the processor prepares what comes next.
-        return fused * (max(moved, calls) if device == "cuda" else moved + calls)
-
-    products = by_kind["products"] / speed.products
-    scores = by_kind["scores"] / speed.scores
-    rest = rest_of({"forward", "loss", "backward"})
-    batch, optimizer = products + scores + rest, rest_of({"optimizer"})
-    n = training.accumulation
-    step = n * batch + optimizer
+    step = training.accumulation * rehearsal.batch + rehearsal.optimizer
     return Duration(
         step=step,
-        tokens_per_second=n * _tokens(run_config) / step,
-        run=_batches(run_config) * batch
-        + training.steps * optimizer
-        + _evaluated(run_config) * (forward + rest_of({"forward"})),
-        products=n * products,
-        scores=n * scores,
-        rest=n * rest + optimizer,
-        source="speeds measured on this machine just now",
+        tokens_per_second=training.accumulation * _tokens(run_config) / step,
+        run=_batches(run_config) * rehearsal.batch
+        + training.steps * rehearsal.optimizer
+        + _evaluated(run_config) * rehearsal.evaluation,
+        optimizer=rehearsal.optimizer,
+        source="by a few steps of few blocks, timed on this machine just now",
     )
 
 
@@ -94,9 +65,7 @@ def assumed(
         step=tokens / speed,
         tokens_per_second=speed,
         run=whole,
-        products=tokens / speed,
-        scores=0.0,
-        rest=0.0,
+        optimizer=0.0,
         source=f"assumed: {mfu:.0%} of {machine.name}'s {peak / 1e12:,.0f} TFLOPS by data sheet",
     )
 

@@ -6,15 +6,13 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from byteloom.training.config import RunConfig
 from byteloom.training.estimate.duration import Duration, assumed, measured
 from byteloom.training.estimate.machine import Machine
 from byteloom.training.estimate.memory import Memory, count_memory
 from byteloom.training.estimate.operations import Operations, count_operations
 from byteloom.training.estimate.parameters import Parameters, count_parameters
-from byteloom.training.estimate.speed import measure
+from byteloom.training.estimate.rehearsal import rehearse
 from byteloom.training.estimate.trace import trace
 from byteloom.training.estimate.verdict import Verdict, decide, needed_bytes
 
@@ -31,8 +29,8 @@ class Estimate:
     """What it computes."""
     memory: Memory
     """What it holds."""
-    duration: Duration
-    """How long it takes."""
+    duration: Duration | None
+    """How long it takes; ``None``: it does not fit, and could not be timed."""
     verdict: Verdict
     """Whether it fits."""
     is_exact: bool
@@ -54,11 +52,12 @@ def estimate(
     cache_batch: int = 1,
     cache_length: int | None = None,
 ) -> Estimate:
-    """Estimates a run; nothing of its size is made, and no file is read.
+    """Estimates a run; nothing of its size is made, and no token file is read.
 
     Args:
         run_config: the run.
-        machine: where it would run; if it is here, its speed is measured, which takes two seconds.
+        machine: where it would run; if it is here, a few steps are timed, which takes seconds, and
+            as long as compiling two times if the run is compiled.
         mfu: of a machine that is elsewhere, the part of its peak that training reaches.
         cache_batch: texts generated at once, for the size of the cache.
         cache_length: tokens of each; ``None`` the whole context.
@@ -67,13 +66,13 @@ def estimate(
     taken = trace(run_config, machine.type)
     operations = count_operations(run_config, taken, parameters.total)
     memory = count_memory(run_config, taken, machine.type, cache_batch, cache_length)
-    if machine.is_here:
-        speed = measure(run_config, torch.device(machine.type))
-        duration = measured(run_config, taken, speed, machine.type)
-    else:
-        duration = assumed(run_config, operations, machine, mfu)
     needed = needed_bytes(memory.peak.bytes, memory.checkpoint_copy, machine.type)
     verdict = decide(run_config, machine, needed)
+    duration = None
+    if not machine.is_here:
+        duration = assumed(run_config, operations, machine, mfu)
+    elif verdict.fits is not False:
+        duration = measured(run_config, rehearse(run_config))
     return Estimate(
         machine,
         parameters,

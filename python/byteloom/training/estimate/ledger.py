@@ -15,12 +15,10 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 _aten = torch.ops.aten
-#: Operations that write nothing: what comes out is not there yet, or shares what went in.
-_SILENT = {_aten.empty.memory_format, _aten.empty_like.default, _aten.detach.default}
 
 
 class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Watches every operation below autograd, and puts down what it makes, computes and moves.
+    """Watches every operation below autograd, and puts down what it makes and computes.
 
     Made for tensors that hold nothing (``FakeTensorMode``): what would be read back from them is 0,
     or true. All tensors of one storage are one.
@@ -40,10 +38,6 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.peaks: dict[str, Counter[str]] = {}
         #: (phase, part, "products" or "scores") -> operations.
         self.flops: Counter[tuple[str, str, str]] = Counter()
-        #: Phase -> bytes read and written by everything else.
-        self.moved: Counter[str] = Counter()
-        #: Phase -> operations that do work, of any size.
-        self.calls: Counter[str] = Counter()
         #: Tensors of this last dimension and type stay within one kernel, and are not held.
         self.fused: tuple[int, torch.dtype] | None = None
         self._storages: dict[int, tuple[weakref.ref[Any], int, str]] = {}
@@ -85,14 +79,10 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **(kwargs or {}))
         made = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         flops = operations(func, args, kwargs or {}, result)
-        self.calls[self.phase] += not func.is_view
         if flops:
             kind = "scores" if _is_attention(func) or func is _aten.bmm.default else "products"
             again = self.phase == "backward" and bool(self._inside)
             self.flops["recomputed" if again else self.phase, self.part, kind] += flops
-        elif not func.is_view and func not in _SILENT:
-            read = {id(leaf): leaf for leaf in tree_leaves((args, kwargs)) if _is_tensor(leaf)}
-            self.moved[self.phase] += sum(map(_size, [*read.values(), *made]))
         new = [tensor for tensor in made if self._is_new(tensor)]
         if new:
             self.note(new, self.phase)
@@ -166,11 +156,3 @@ def operations(
 
 def _is_attention(func: Any) -> bool:
     return "_scaled_dot_product" in func.__name__
-
-
-def _is_tensor(leaf: Any) -> bool:
-    return isinstance(leaf, Tensor)
-
-
-def _size(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()

@@ -21,7 +21,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from byteloom.model import TransformerLM
 from byteloom.nn.loss import Sums, linear_cross_entropy, piece_size
 from byteloom.nn.recompute import Recompute, Recomputing, is_moved
-from byteloom.optim import WeightAverage
+from byteloom.optim import AdamW, WeightAverage
 from byteloom.training.config import RunConfig
 from byteloom.training.estimate.ledger import Ledger
 from byteloom.training.plan import Plan
@@ -39,16 +39,12 @@ _FEW = (3, 4)
 
 @dataclass(frozen=True)
 class Trace:
-    """What one step holds, computes and moves."""
+    """What one step holds and computes."""
 
     peaks: dict[str, Counter[str]]
     """Segment -> bytes by purpose when there were most."""
     flops: Counter[tuple[str, str, str]]
     """(phase, part, products or scores) -> operations in one batch."""
-    moved: Counter[str]
-    """Phase -> bytes that all but products read and write, in one batch."""
-    calls: Counter[str]
-    """Phase -> how many operations, in one batch."""
     kept: Counter[str]
     """Bytes kept for the gradients when the forward pass is over, by purpose."""
     waiting: Counter[str]
@@ -60,8 +56,6 @@ class Trace:
         return Trace(
             {name: _between(peak, other.peaks[name], far) for name, peak in self.peaks.items()},
             _between(self.flops, other.flops, far),
-            _between(self.moved, other.moved, far),
-            _between(self.calls, other.calls, far),
             _between(self.kept, other.kept, far),
             _between(self.waiting, other.waiting, far),
         )
@@ -152,6 +146,7 @@ class _Tracer:
             average=self.average(),
             loss_scale=LossScale() if training.dtype == "fp16" else LossScale(1.0),
         )
+        self.make_state(run.optimizer)
         run.optimizer.register_step_pre_hook(
             lambda *_: ledger.enter("optimizer", ["optimizer step"])
         )
@@ -169,7 +164,18 @@ class _Tracer:
             ids = [torch.zeros(2, *shape, dtype=torch.long) for _ in range(self.num_batches)]
             ledger.note(ids, "batches")
             train_step(run, [tuple(pair.unbind()) for pair in ids])  # type: ignore[misc]
-        return self.result(run)
+        return self.result()
+
+    def make_state(self, optimizer: torch.optim.Optimizer) -> None:
+        """Gives the optimizer the state that it has in all steps but the first."""
+        if isinstance(optimizer, AdamW) and optimizer.fused == "auto" and self.device == "cuda":
+            optimizer.fused = "fused"
+        for parameter in self.model.parameters():
+            parameter.grad = torch.empty_like(parameter)
+        optimizer.step()
+        self.model.zero_grad(set_to_none=True)
+        state = (x for s in optimizer.state.values() for x in s.values() if isinstance(x, Tensor))
+        self.ledger.note(state, "optimizer state")
 
     def average(self) -> WeightAverage | None:
         """The running mean of the weights, if the run has one."""
@@ -246,26 +252,15 @@ class _Tracer:
 
         return saved_tensors_hooks(pack, unpack)
 
-    def result(self, run: Run) -> Trace:
-        """What was put down, as that of a later step: the optimizer's state is there throughout."""
+    def result(self) -> Trace:
+        """What was put down, of one batch."""
         peaks = self.ledger.peaks
-        state = self.ledger.note(
-            (x for s in run.optimizer.state.values() for x in s.values() if isinstance(x, Tensor)),
-            "optimizer state",
-        )
         more = self.config.training.accumulation - self.num_batches
         training = self.config.training
         ids = 16 * more * training.batch_size * self.config.model.context_length
-        for name, peak in peaks.items():
-            peak["optimizer state"] += state
+        for peak in peaks.values():
             peak["batches"] += ids
-            if name == "optimizer step":
-                peak["optimizer"] -= state
         n = self.num_batches
         flops = Counter({key: count // n for key, count in self.ledger.flops.items()})
-        moved, calls = (
-            Counter({k: x // (1 if k == "optimizer" else n) for k, x in counts.items()})
-            for counts in (self.ledger.moved, self.ledger.calls)
-        )
         waiting = Counter({k: size // n for k, size in self.waiting.items()})
-        return Trace(peaks, flops, moved, calls, self.kept, waiting)
+        return Trace(peaks, flops, self.kept, waiting)
