@@ -10,18 +10,22 @@ from torch import Tensor, nn
 
 from byteloom.nn import (
     AttentionConfig,
+    Block,
+    BlockConfig,
     Cache,
     Embedding,
     FeedForwardConfig,
     Linear,
     MultiHeadConfig,
+    NoNormConfig,
     NormConfig,
+    Parts,
     Position,
     PositionConfig,
+    PreNormConfig,
     RMSNormConfig,
     RotaryConfig,
     SwiGLUConfig,
-    TransformerBlock,
 )
 from byteloom.nn.attention import document_mask
 from byteloom.nn.checks import require_positive
@@ -53,6 +57,10 @@ class ModelConfig:
     """What transforms each token."""
     dropout: float = 0.0
     """Part of the numbers that training sets to zero, in the embedding and in what blocks add."""
+    block: BlockConfig = field(default_factory=PreNormConfig)
+    """How a layer puts its parts together: where norms are, one after the other or side by side."""
+    final_norm: bool = True
+    """Whether there is a norm behind the last block."""
 
     def __post_init__(self) -> None:
         for key in ("vocab_size", "context_length", "d_model", "num_layers", "num_heads"):
@@ -68,10 +76,10 @@ class ModelConfig:
         """Makes the position scheme that all blocks share."""
         return self.position.build(self.d_model, self.num_heads, self.context_length)
 
-    def build_block(self) -> TransformerBlock:
+    def build_block(self) -> Block:
         """Makes one of the blocks."""
-        return TransformerBlock(
-            self.d_model, self.num_heads, self.attention, self.ffn, self.norm, self.dropout
+        return self.block.build(
+            Parts(self.d_model, self.num_heads, self.attention, self.ffn, self.norm, self.dropout)
         )
 
     def build(self, seed: int | None = None) -> TransformerLM:
@@ -116,7 +124,8 @@ class TransformerLM(nn.Module):
         self.position = config.build_position()
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(config.build_block() for _ in range(config.num_layers))
-        self.ln_final = config.norm.build(config.d_model)
+        norm = config.norm if config.final_norm else NoNormConfig()
+        self.ln_final = norm.build(config.d_model)
         self.lm_head = Linear(config.d_model, config.vocab_size)
         #: How much of the blocks is kept for the gradients.
         self.recomputing = Recomputing()

@@ -28,12 +28,11 @@ BACKENDS: list[Backend] = ["reference", "fused", "auto"]
 class Slopes(Position):
     """A bias that grows with the distance, another slope for each head (as in ALiBi)."""
 
-    def bias(self, num_queries: int, num_keys: int, like: torch.Tensor) -> torch.Tensor:
-        queries = torch.arange(num_keys - num_queries, num_keys, device=like.device)
-        keys = torch.arange(num_keys, device=like.device)
-        slopes = 2.0 ** -torch.arange(1, HEADS + 1, device=like.device)
-        distances = (queries[:, None] - keys).to(like.dtype)
-        return -slopes[:, None, None].to(like.dtype) * distances
+    has_bias = True
+
+    def bias(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+        slopes = 2.0 ** -torch.arange(1, HEADS + 1)
+        return -slopes[:, None, None] * (queries[..., None, :, None] - keys[..., None, None, :])
 
 
 SCHEMES: dict[str, Position | None] = {

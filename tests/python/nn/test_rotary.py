@@ -156,4 +156,4 @@ def test_no_positions_do_nothing() -> None:
     assert type(none) is Position
     x = randn(1, 2, 3, 4)
     assert none.rotate(x, torch.arange(3)[None]) is x
-    assert none.embed(x[0], None) is not None and none.bias(3, 3, x) is None
+    assert none.embed(x[0], None) is not None and not none.has_bias

@@ -81,7 +81,12 @@ class MultiHeadSelfAttention(nn.Module):
             q, k = position.rotate(q, positions), position.rotate(k, positions)
         if cache is not None:
             k, v = cache.append(k, v)
-        bias = None if position is None else position.bias(q.shape[-2], k.shape[-2], q)
+        bias = None
+        if position is not None and position.has_bias:
+            queries = torch.arange(x.shape[-2], device=x.device) if positions is None else positions
+            # What the cache holds stands at 0, 1, 2 ...; else the keys are the queries' tokens.
+            keys = queries if cache is None else torch.arange(k.shape[-2], device=x.device)
+            bias = position.bias(queries, keys).to(q.dtype)
         mixed = self._attend(q, k, v, bias, mask)  # (*batch, heads, seq, d_head)
         y: Tensor = self.output_proj(mixed.transpose(-3, -2).flatten(-2))
         return y
@@ -98,7 +103,7 @@ class MultiHeadSelfAttention(nn.Module):
         if self.backend == "reference":
             return scaled_dot_product_attention(q, k, v, mask, bias)
         if bias is not None and mask is not None:
-            mask = bias.masked_fill(~mask, -torch.inf)
+            mask = torch.where(mask, bias, -torch.inf)
         # Told so, the kernel skips what the mask hides. One new token sees all in the cache.
         is_causal = mask is None and queries == keys
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=is_causal)

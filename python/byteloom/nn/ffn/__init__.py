@@ -1,15 +1,42 @@
-"""Feed-forward networks: a member is one file, its configuration beside the module it builds."""
+"""Feed-forward networks: a member is one file with its configuration.
+
+All are one of two modules, with a gate (``gated``) or without (``plain``).
+"""
 
 from typing import TypeAlias
 
-from byteloom.nn.ffn.silu import SiLUFeedForward, SiLUFeedForwardConfig
+from byteloom.nn.ffn.gated import GatedFeedForward
+from byteloom.nn.ffn.geglu import GeGLUConfig
+from byteloom.nn.ffn.gelu import GELUConfig
+from byteloom.nn.ffn.glu import GLUConfig
+from byteloom.nn.ffn.plain import FeedForward
+from byteloom.nn.ffn.reglu import ReGLUConfig
+from byteloom.nn.ffn.relu import ReLUConfig
+from byteloom.nn.ffn.relu_squared import ReLUSquaredConfig
+from byteloom.nn.ffn.silu import SiLUFeedForwardConfig
 from byteloom.nn.ffn.swiglu import SwiGLU, SwiGLUConfig
 
-FeedForwardConfig: TypeAlias = SwiGLUConfig | SiLUFeedForwardConfig
+FeedForwardConfig: TypeAlias = (
+    SwiGLUConfig
+    | GeGLUConfig
+    | ReGLUConfig
+    | GLUConfig
+    | SiLUFeedForwardConfig
+    | GELUConfig
+    | ReLUConfig
+    | ReLUSquaredConfig
+)
 
 __all__ = [
+    "FeedForward",
     "FeedForwardConfig",
-    "SiLUFeedForward",
+    "GELUConfig",
+    "GLUConfig",
+    "GatedFeedForward",
+    "GeGLUConfig",
+    "ReGLUConfig",
+    "ReLUConfig",
+    "ReLUSquaredConfig",
     "SiLUFeedForwardConfig",
     "SwiGLU",
     "SwiGLUConfig",

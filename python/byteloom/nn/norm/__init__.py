@@ -3,8 +3,9 @@
 from typing import TypeAlias
 
 from byteloom.nn.norm.layernorm import LayerNorm, LayerNormConfig
+from byteloom.nn.norm.none import NoNormConfig
 from byteloom.nn.norm.rmsnorm import RMSNorm, RMSNormConfig
 
-NormConfig: TypeAlias = RMSNormConfig | LayerNormConfig
+NormConfig: TypeAlias = RMSNormConfig | LayerNormConfig | NoNormConfig
 
-__all__ = ["LayerNorm", "LayerNormConfig", "NormConfig", "RMSNorm", "RMSNormConfig"]
+__all__ = ["LayerNorm", "LayerNormConfig", "NoNormConfig", "NormConfig", "RMSNorm", "RMSNormConfig"]

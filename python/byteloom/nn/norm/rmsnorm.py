@@ -20,10 +20,12 @@ class RMSNormConfig:
     """Selects this member."""
     eps: float = 1e-5
     """Added to the mean square, so that a vector of zeros stays one."""
+    unit_offset: bool = False
+    """Whether the gain is 1 + weight, which begins at 0 and decays to it, as in Gemma."""
 
     def build(self, d_model: int) -> RMSNorm:
         """Makes the module."""
-        return RMSNorm(d_model, self.eps)
+        return RMSNorm(d_model, self.eps, unit_offset=self.unit_offset)
 
 
 class RMSNorm(nn.Module):
@@ -32,6 +34,7 @@ class RMSNorm(nn.Module):
     Args:
         d_model: size of the last dimension.
         eps: added to the mean square.
+        unit_offset: whether one is added to the weight, which begins as zeros.
 
     Example:
         >>> RMSNorm(2)(torch.tensor([3.0, -3.0])).detach()
@@ -44,14 +47,17 @@ class RMSNorm(nn.Module):
         eps: float = 1e-5,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        unit_offset: bool = False,
     ) -> None:
         super().__init__()
         require_positive("eps", eps)
-        self.eps = eps
-        self.weight = nn.Parameter(torch.ones(d_model, device=device, dtype=dtype))
+        self.eps, self.offset = eps, float(unit_offset)
+        begin = torch.full((d_model,), 1 - self.offset, device=device, dtype=dtype)
+        self.weight = nn.Parameter(begin)
 
     def forward(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
         """Normalises the last dimension; the result has the type of ``x``."""
         wide = x.float()
         scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        return (wide * scale * self.weight).to(x.dtype)
+        gain = self.weight + self.offset if self.offset else self.weight
+        return (wide * scale * gain).to(x.dtype)

@@ -26,8 +26,16 @@ class Position(nn.Module):
         """Acts on queries and keys, in every layer."""
         return x
 
+    #: Whether :meth:`bias` is to be asked.
+    has_bias: bool = False
+
     def bias(
-        self, num_queries: int, num_keys: int, like: Tensor
-    ) -> Float[Tensor, "heads q k"] | None:
-        """Is added to attention scores, in every layer; the last query stands at the last key."""
-        return None
+        self, queries: Int[Tensor, "*batch q"], keys: Int[Tensor, "*batch k"]
+    ) -> Float[Tensor, "*batch heads q k"]:
+        """Is added to attention scores, in every layer, if ``has_bias``.
+
+        Args:
+            queries: places of the tokens that look.
+            keys: places of those that are looked at.
+        """
+        raise NotImplementedError

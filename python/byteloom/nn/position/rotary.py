@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
@@ -11,29 +11,55 @@ from torch import Tensor
 
 from byteloom.nn.checks import head_size, require_positive
 from byteloom.nn.position.base import Position
+from byteloom.nn.position.scaling import RotaryScaling
+
+Layout: TypeAlias = Literal["interleaved", "half"]
 
 
 @dataclass(frozen=True)
 class RotaryConfig:
-    """Rotary positions (Su et al. 2021, arXiv:2104.09864), in interleaved pairs."""
+    """Rotary positions (Su et al. 2021, arXiv:2104.09864)."""
 
     kind: Literal["rotary"] = "rotary"
     """Selects this member."""
     theta: float = 10_000.0
     """Base of the wavelengths: the slowest pair turns once in about 2 pi theta tokens."""
+    layout: Layout = "interleaved"
+    """Which numbers are a pair: neighbours, as in the paper, or "half" a head apart."""
+    fraction: float = 1.0
+    """Part of a head that is turned, from its beginning; the rest passes."""
+    scaling: RotaryScaling | None = None
+    """For contexts longer than those of training."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction <= 1:
+            raise ValueError(f"fraction is {self.fraction}; it must be above 0 and at most 1")
 
     def build(self, d_model: int, num_heads: int, context_length: int) -> RotaryEmbedding:
         """Makes the module."""
-        return RotaryEmbedding(head_size(d_model, num_heads), self.theta, context_length)
+        return RotaryEmbedding(
+            head_size(d_model, num_heads),
+            self.theta,
+            context_length,
+            layout=self.layout,
+            fraction=self.fraction,
+            scaling=self.scaling,
+        )
 
 
 class RotaryEmbedding(Position):
-    """Turns each pair (x[2i], x[2i+1]) by position * theta^(-2i / d_k), computed in float32.
+    """Turns each pair by position * theta^(-2i / d_k), computed in float32.
+
+    The pairs are (x[2i], x[2i+1]), or with the layout "half" (x[i], x[i + d_k / 2]). Permuting the
+    rows of the matrices of queries and keys leads from one to the other.
 
     Args:
         d_k: size of a head; even.
         theta: base of the wavelengths.
         max_seq_len: positions are below it.
+        layout: which numbers are a pair.
+        fraction: the part of a vector that is turned; ``d_k`` above is the size of that.
+        scaling: changes the angles.
 
     Raises:
         ValueError: an odd ``d_k``; in use, more vectors than ``max_seq_len``.
@@ -54,25 +80,41 @@ class RotaryEmbedding(Position):
         theta: float,
         max_seq_len: int,
         device: torch.device | str | None = None,
+        *,
+        layout: Layout = "interleaved",
+        fraction: float = 1.0,
+        scaling: RotaryScaling | None = None,
     ) -> None:
         super().__init__()
         require_positive("theta", theta)
-        if d_k % 2:
-            raise ValueError(f"rotary positions turn pairs: the head size must be even, not {d_k}")
+        self.layout: Layout = layout
+        self.size = int(d_k * fraction)
+        """Of the part of a vector that is turned."""
+        if self.size % 2 or not self.size:
+            of = "" if fraction == 1 else f" times the fraction {fraction}"
+            raise ValueError(
+                f"rotary positions turn pairs: the head size{of} must be even, not {self.size}"
+            )
         # In double precision: far positions times small steps lose their last bits otherwise.
-        exponents = torch.arange(0, d_k, 2, dtype=torch.float64) / d_k
-        angles = torch.outer(torch.arange(max_seq_len, dtype=torch.float64), theta**-exponents)
-        cos, sin = angles.cos(), angles.sin()
+        exponents = torch.arange(0, self.size, 2, dtype=torch.float64) / self.size
+        angles, factor = theta**-exponents, 1.0
+        if scaling is not None:
+            angles, factor = scaling.scaled(angles, theta)
+        angles = torch.outer(torch.arange(max_seq_len, dtype=torch.float64), angles)
+        cos, sin = factor * angles.cos(), factor * angles.sin()
         # One number for each of a head's; not part of the state: made from the configuration.
-        cos, sin = torch.stack((cos, cos), dim=-1), torch.stack((-sin, sin), dim=-1)
-        self.register_buffer("cos", cos.flatten(-2).float().to(device), persistent=False)
-        self.register_buffer("sin", sin.flatten(-2).float().to(device), persistent=False)
+        of_pairs = torch.stack if layout == "interleaved" else torch.cat
+        cos, sin = of_pairs((cos, cos), dim=-1), of_pairs((-sin, sin), dim=-1)
+        if layout == "interleaved":
+            cos, sin = cos.flatten(-2), sin.flatten(-2)
+        self.register_buffer("cos", cos.float().to(device), persistent=False)
+        self.register_buffer("sin", sin.float().to(device), persistent=False)
 
     def forward(
         self, x: Float[Tensor, "... seq d_k"], positions: Int[Tensor, "... seq"] | None = None
     ) -> Float[Tensor, "... seq d_k"]:
         """Turns vectors that stand at 0, 1, 2 ..., or at ``positions``, which broadcast to them."""
-        return turn(x, *self._tables(x.shape[-2], positions))
+        return turn(x, *self._tables(x.shape[-2], positions), self.layout)
 
     def rotate(
         self,
@@ -84,7 +126,8 @@ class RotaryEmbedding(Position):
         # In the order of memory, a token's heads side by side: compiled, the gradient is then
         # written in that order too, and nobody has to copy it.
         tokens = x.transpose(-3, -2)
-        return turn(tokens, cos.unsqueeze(-2), sin.unsqueeze(-2)).transpose(-3, -2)
+        turned = turn(tokens, cos.unsqueeze(-2), sin.unsqueeze(-2), self.layout)
+        return turned.transpose(-3, -2)
 
     def _tables(
         self, seq: int, positions: Int[Tensor, "... seq"] | None
@@ -99,15 +142,24 @@ class RotaryEmbedding(Position):
 
 
 def turn(
-    x: Float[Tensor, "... d_k"], cos: Float[Tensor, "... d_k"], sin: Float[Tensor, "... d_k"]
+    x: Float[Tensor, "... d_k"],
+    cos: Float[Tensor, "... size"],
+    sin: Float[Tensor, "... size"],
+    layout: Layout = "interleaved",
 ) -> Float[Tensor, "... d_k"]:
-    """Turns pairs: (x[0] cos - x[1] sin, x[1] cos + x[0] sin), and so on, in float32.
+    """Turns pairs (a, b) into (a cos - b sin, b cos + a sin), in float32.
 
     Args:
-        x: vectors.
-        cos: the cosine of each pair's angle, twice.
-        sin: the sine of each pair's angle, negated and not.
+        x: vectors, of which the first ``size`` numbers are turned, and the others pass.
+        cos: the cosine of each pair's angle, where either of the pair is.
+        sin: likewise the sine, negated for the first of a pair.
+        layout: which numbers are a pair.
     """
-    wide = x.float()
-    other_of_pair = wide.reshape(*x.shape[:-1], -1, 2).flip(-1).flatten(-2)
-    return (wide * cos + other_of_pair * sin).to(x.dtype)
+    size = cos.shape[-1]
+    wide = (x if size == x.shape[-1] else x[..., :size]).float()
+    if layout == "interleaved":
+        other_of_pair = wide.reshape(*x.shape[:-1], -1, 2).flip(-1).flatten(-2)
+    else:
+        other_of_pair = wide.roll(size // 2, dims=-1)
+    turned = (wide * cos + other_of_pair * sin).to(x.dtype)
+    return turned if size == x.shape[-1] else torch.cat((turned, x[..., size:]), dim=-1)

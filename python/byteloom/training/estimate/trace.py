@@ -32,7 +32,8 @@ from byteloom.training.step import train_step
 K = TypeVar("K", bound=Hashable)
 
 #: Module's name within a block -> the part it belongs to; other names stand for themselves.
-PARTS = {"ln1": "norms", "attn": "attention", "ln2": "norms", "ffn": "feed-forward"}
+PARTS = {"attn": "attention", "ffn": "feed-forward"}
+PARTS |= dict.fromkeys(("ln1", "ln2", "ln1_out", "ln2_out"), "norms")
 #: So many blocks tell what any number takes: a first, a last, and those next to them.
 _FEW = (3, 4)
 
