@@ -74,7 +74,8 @@ class ModelConfig:
 
     def build_position(self) -> Position:
         """Makes the position scheme that all blocks share."""
-        return self.position.build(self.d_model, self.num_heads, self.context_length)
+        d_head = self.attention.head_size(self.d_model, self.num_heads)
+        return self.position.build(self.d_model, self.num_heads, self.context_length, d_head)
 
     def build_block(self) -> Block:
         """Makes one of the blocks."""

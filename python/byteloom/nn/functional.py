@@ -59,6 +59,8 @@ def scaled_dot_product_attention(
     V: Float[Tensor, "... k d_v"],
     mask: Bool[Tensor, "... q k"] | None = None,
     bias: Float[Tensor, "... q k"] | None = None,
+    scale: float | None = None,
+    soft_cap: float | None = None,
 ) -> Float[Tensor, "... q d_v"]:
     """softmax(Q K^T / sqrt(d_k) + bias) V (Vaswani et al. 2017, arXiv:1706.03762), written out.
 
@@ -68,8 +70,12 @@ def scaled_dot_product_attention(
         V: values.
         mask: True where a query may attend to a key. A query that may attend to none gets zeros.
         bias: added to the scores.
+        scale: of the scores, in place of 1 / sqrt(d_k).
+        soft_cap: scores, scaled, become soft_cap tanh(score / soft_cap), before anything is added.
     """
-    scores = Q @ K.transpose(-2, -1) / math.sqrt(Q.shape[-1])
+    scores = Q @ K.transpose(-2, -1) * (1 / math.sqrt(Q.shape[-1]) if scale is None else scale)
+    if soft_cap is not None:
+        scores = soft_cap * torch.tanh(scores / soft_cap)
     if bias is not None:
         scores = scores + bias
     if mask is None:

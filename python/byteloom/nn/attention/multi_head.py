@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,10 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from byteloom.nn.attention.cache import LayerCache
-from byteloom.nn.checks import head_size
+from byteloom.nn.checks import head_size, require_positive
 from byteloom.nn.functional import Backend, scaled_dot_product_attention
 from byteloom.nn.linear import Linear
+from byteloom.nn.norm import NormConfig
 from byteloom.nn.position.base import Position
+
+QKNormOver: TypeAlias = Literal["head", "all"]
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,39 @@ class MultiHeadConfig:
     """Selects this member."""
     backend: Backend = "auto"
     """How it is computed: "reference", the written-out formula; "fused", torch's kernel; "auto"."""
+    num_kv_heads: int | None = None
+    """Heads of keys and values, each for a group of queries (arXiv:2305.13245); none: as many."""
+    d_head: int | None = None
+    """Size of a head; none: heads share d_model evenly."""
+    qk_norm: NormConfig | None = None
+    """What normalises queries and keys before they are turned (arXiv:2302.05442); none: nothing."""
+    qk_norm_over: QKNormOver = "head"
+    """Over what: each "head", as in Qwen 3, or "all" heads together, as in OLMo 2."""
+    soft_cap: float | None = None
+    """Scores become soft_cap tanh(score / soft_cap), as in Gemma 2; computed by the formula."""
+    window: int | None = None
+    """A token sees so many, itself included; none: all before it (arXiv:2004.05150)."""
+    scale: float | None = None
+    """What scores are multiplied by; none: 1 / sqrt(d_head)."""
+    bias: bool = False
+    """Whether the maps of queries, keys and values add a learned vector, as in GPT-2 and Qwen 2."""
+    output_bias: bool = False
+    """Whether the last map does."""
+
+    def __post_init__(self) -> None:
+        for key in ("num_kv_heads", "d_head", "soft_cap", "window", "scale"):
+            if getattr(self, key) is not None:
+                require_positive(key, getattr(self, key))
+        if self.soft_cap is not None and self.backend == "fused":
+            raise ValueError("torch's kernel has no soft cap: leave the backend to auto")
+
+    def head_size(self, d_model: int, num_heads: int) -> int:
+        """Size of a head."""
+        return head_size(d_model, num_heads) if self.d_head is None else self.d_head
 
     def build(self, d_model: int, num_heads: int) -> MultiHeadSelfAttention:
         """Makes the module."""
-        return MultiHeadSelfAttention(d_model, num_heads, self.backend)
+        return MultiHeadSelfAttention(d_model, num_heads, self.backend, self)
 
 
 class MultiHeadSelfAttention(nn.Module):
@@ -41,20 +73,40 @@ class MultiHeadSelfAttention(nn.Module):
         d_model: size of the last dimension, in and out; divisible by ``num_heads``.
         num_heads: heads of size d_model / num_heads.
         backend: see :class:`MultiHeadConfig`.
+        config: all else that can be chosen.
 
     Example:
         >>> MultiHeadSelfAttention(8, 2)(torch.zeros(1, 5, 8)).shape
         torch.Size([1, 5, 8])
     """
 
-    def __init__(self, d_model: int, num_heads: int, backend: Backend = "auto") -> None:
+    def __init__(
+        self,
+        d_model: int,
+        num_heads: int,
+        backend: Backend = "auto",
+        config: MultiHeadConfig | None = None,
+    ) -> None:
         super().__init__()
-        self.d_head = head_size(d_model, num_heads)
-        self.backend = backend
-        self.q_proj = Linear(d_model, d_model)
-        self.k_proj = Linear(d_model, d_model)
-        self.v_proj = Linear(d_model, d_model)
-        self.output_proj = Linear(d_model, d_model)
+        self.config = config = config or MultiHeadConfig()
+        self.backend = "reference" if config.soft_cap is not None else backend
+        self.d_head = config.head_size(d_model, num_heads)
+        num_kv_heads = num_heads if config.num_kv_heads is None else config.num_kv_heads
+        if num_heads % num_kv_heads:
+            raise ValueError(
+                f"num_heads {num_heads} is not divisible by num_kv_heads {num_kv_heads}"
+            )
+        self.group = num_heads // num_kv_heads
+        """Heads of queries for one of keys and values."""
+        inner, narrow = num_heads * self.d_head, num_kv_heads * self.d_head
+        self.q_proj = Linear(d_model, inner, bias=config.bias)
+        self.k_proj = Linear(d_model, narrow, bias=config.bias)
+        self.v_proj = Linear(d_model, narrow, bias=config.bias)
+        self.output_proj = Linear(inner, d_model, bias=config.output_bias)
+        if config.qk_norm is not None:
+            by_head = config.qk_norm_over == "head"
+            self.q_norm = config.qk_norm.build(self.d_head if by_head else inner)
+            self.k_norm = config.qk_norm.build(self.d_head if by_head else narrow)
 
     def forward(
         self,
@@ -76,20 +128,34 @@ class MultiHeadSelfAttention(nn.Module):
         """
         if positions is None and cache is not None:
             positions = cache.next_positions(x.shape[-2], x.device)
-        q, k, v = (self._split(f(x)) for f in (self.q_proj, self.k_proj, self.v_proj))
+        q, k = self._normed(self.q_proj(x), self.k_proj(x))
+        v = self._split(self.v_proj(x))
         if position is not None:
             q, k = position.rotate(q, positions), position.rotate(k, positions)
         if cache is not None:
             k, v = cache.append(k, v)
         bias = None
-        if position is not None and position.has_bias:
+        if self.config.window is not None or (position is not None and position.has_bias):
             queries = torch.arange(x.shape[-2], device=x.device) if positions is None else positions
             # What the cache holds stands at 0, 1, 2 ...; else the keys are the queries' tokens.
             keys = queries if cache is None else torch.arange(k.shape[-2], device=x.device)
-            bias = position.bias(queries, keys).to(q.dtype)
+            if position is not None and position.has_bias:
+                bias = position.bias(queries, keys).to(q.dtype)
+            if self.config.window is not None:
+                far = queries[..., None, :, None] - keys[..., None, None, :]
+                near = far < self.config.window
+                mask = near & (causal_mask(q, k) if mask is None else mask)
         mixed = self._attend(q, k, v, bias, mask)  # (*batch, heads, seq, d_head)
         y: Tensor = self.output_proj(mixed.transpose(-3, -2).flatten(-2))
         return y
+
+    def _normed(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries and keys, by heads."""
+        if self.config.qk_norm is None:
+            return self._split(q), self._split(k)
+        if self.config.qk_norm_over == "all":
+            return self._split(self.q_norm(q)), self._split(self.k_norm(k))
+        return self.q_norm(self._split(q)), self.k_norm(self._split(k))
 
     def _split(self, x: Float[Tensor, "*batch seq d"]) -> Float[Tensor, "*batch heads seq d_head"]:
         return x.view(*x.shape[:-1], -1, self.d_head).transpose(-3, -2)
@@ -100,13 +166,17 @@ class MultiHeadSelfAttention(nn.Module):
         queries, keys = q.shape[-2], k.shape[-2]
         if mask is None and (self.backend == "reference" or bias is not None or 1 < queries < keys):
             mask = causal_mask(q, k)
+        scale, soft_cap = self.config.scale, self.config.soft_cap
         if self.backend == "reference":
-            return scaled_dot_product_attention(q, k, v, mask, bias)
+            k, v = (x.repeat_interleave(self.group, dim=-3) for x in (k, v))
+            return scaled_dot_product_attention(q, k, v, mask, bias, scale, soft_cap)
         if bias is not None and mask is not None:
             mask = torch.where(mask, bias, -torch.inf)
         # Told so, the kernel skips what the mask hides. One new token sees all in the cache.
         is_causal = mask is None and queries == keys
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=is_causal)
+        return F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=is_causal, scale=scale, enable_gqa=self.group > 1
+        )
 
 
 def causal_mask(

@@ -20,7 +20,9 @@ class ALiBiConfig:
     kind: Literal["alibi"] = "alibi"
     """Selects this member."""
 
-    def build(self, d_model: int, num_heads: int, context_length: int) -> ALiBi:
+    def build(
+        self, d_model: int, num_heads: int, context_length: int, d_head: int | None = None
+    ) -> ALiBi:
         """Makes the module."""
         return ALiBi(num_heads)
 

@@ -19,7 +19,9 @@ class LearnedConfig:
     kind: Literal["learned"] = "learned"
     """Selects this member."""
 
-    def build(self, d_model: int, num_heads: int, context_length: int) -> LearnedPositions:
+    def build(
+        self, d_model: int, num_heads: int, context_length: int, d_head: int | None = None
+    ) -> LearnedPositions:
         """Makes the module."""
         return LearnedPositions(context_length, d_model)
 

@@ -15,6 +15,8 @@ class NoPositionConfig:
     kind: Literal["none"] = "none"
     """Selects this member."""
 
-    def build(self, d_model: int, num_heads: int, context_length: int) -> Position:
+    def build(
+        self, d_model: int, num_heads: int, context_length: int, d_head: int | None = None
+    ) -> Position:
         """Makes the module."""
         return Position()

@@ -35,7 +35,9 @@ class RelativeConfig:
                 f"{self.num_buckets // 2}"
             )
 
-    def build(self, d_model: int, num_heads: int, context_length: int) -> RelativeBias:
+    def build(
+        self, d_model: int, num_heads: int, context_length: int, d_head: int | None = None
+    ) -> RelativeBias:
         """Makes the module."""
         return RelativeBias(num_heads, self.num_buckets, self.max_distance, self.bidirectional)
 

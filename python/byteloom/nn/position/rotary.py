@@ -35,10 +35,12 @@ class RotaryConfig:
         if not 0 < self.fraction <= 1:
             raise ValueError(f"fraction is {self.fraction}; it must be above 0 and at most 1")
 
-    def build(self, d_model: int, num_heads: int, context_length: int) -> RotaryEmbedding:
+    def build(
+        self, d_model: int, num_heads: int, context_length: int, d_head: int | None = None
+    ) -> RotaryEmbedding:
         """Makes the module."""
         return RotaryEmbedding(
-            head_size(d_model, num_heads),
+            head_size(d_model, num_heads) if d_head is None else d_head,
             self.theta,
             context_length,
             layout=self.layout,

@@ -22,7 +22,9 @@ class SinusoidalConfig:
     theta: float = 10_000.0
     """Base of the wavelengths."""
 
-    def build(self, d_model: int, num_heads: int, context_length: int) -> SinusoidalPositions:
+    def build(
+        self, d_model: int, num_heads: int, context_length: int, d_head: int | None = None
+    ) -> SinusoidalPositions:
         """Makes the module."""
         return SinusoidalPositions(context_length, d_model, self.theta)
 
