@@ -15,7 +15,6 @@ from byteloom.nn import (
     Cache,
     Embedding,
     FeedForwardConfig,
-    Linear,
     MultiHeadConfig,
     NoNormConfig,
     NormConfig,
@@ -29,7 +28,8 @@ from byteloom.nn import (
 )
 from byteloom.nn.attention import document_mask
 from byteloom.nn.checks import require_positive
-from byteloom.nn.loss import Sums, linear_cross_entropy
+from byteloom.nn.head import Head
+from byteloom.nn.loss import Sums
 from byteloom.nn.recompute import Recomputing
 
 
@@ -61,6 +61,14 @@ class ModelConfig:
     """How a layer puts its parts together: where norms are, one after the other or side by side."""
     final_norm: bool = True
     """Whether there is a norm behind the last block."""
+    tie_embeddings: bool = False
+    """Whether the table of embeddings is the output map too; it then begins with 0.02."""
+    embedding_scale: float | None = None
+    """What embeddings are multiplied by, as in T5 and Gemma: there, sqrt(d_model); none: 1."""
+    logit_scale: float = 1.0
+    """What logits are multiplied by, as in Command R."""
+    logit_soft_cap: float | None = None
+    """Logits become cap tanh(logit / cap), as in Gemma 2; none: they stay as they are."""
 
     def __post_init__(self) -> None:
         for key in ("vocab_size", "context_length", "d_model", "num_layers", "num_heads"):
@@ -68,9 +76,12 @@ class ModelConfig:
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
         # What the parts refuse is refused here, not later: made without memory, on no device.
+        if self.embedding_scale is not None:
+            require_positive("embedding_scale", self.embedding_scale)
         with torch.device("meta"):
             self.build_position()
             self.build_block()
+            self.build_head()
 
     def build_position(self) -> Position:
         """Makes the position scheme that all blocks share."""
@@ -82,6 +93,10 @@ class ModelConfig:
         return self.block.build(
             Parts(self.d_model, self.num_heads, self.attention, self.ffn, self.norm, self.dropout)
         )
+
+    def build_head(self) -> Head:
+        """Makes the output map."""
+        return Head(self.d_model, self.vocab_size, self.logit_scale, self.logit_soft_cap)
 
     def build(self, seed: int | None = None) -> TransformerLM:
         """Makes the model, on the CPU, with fresh weights.
@@ -127,7 +142,10 @@ class TransformerLM(nn.Module):
         self.layers = nn.ModuleList(config.build_block() for _ in range(config.num_layers))
         norm = config.norm if config.final_norm else NoNormConfig()
         self.ln_final = norm.build(config.d_model)
-        self.lm_head = Linear(config.d_model, config.vocab_size)
+        self.lm_head = config.build_head()
+        if config.tie_embeddings:
+            nn.init.normal_(self.token_embeddings.weight, std=0.02)
+            self.lm_head.weight = self.token_embeddings.weight
         #: How much of the blocks is kept for the gradients.
         self.recomputing = Recomputing()
 
@@ -171,7 +189,10 @@ class TransformerLM(nn.Module):
         mask = None if documents is None else document_mask(documents)
         if cache is not None:
             mask = cache.mask(ids.shape[1])
-        x = self.position.embed(self.token_embeddings(ids), positions)
+        x = self.token_embeddings(ids)
+        if self.config.embedding_scale is not None:
+            x = x * self.config.embedding_scale
+        x = self.position.embed(x, positions)
         x = self.dropout(x.to(_stream_dtype(x)))
         for i, layer in enumerate(self.layers):
             if cache is None:
@@ -194,7 +215,7 @@ class TransformerLM(nn.Module):
             targets: those after each.
             z_loss: see :func:`byteloom.nn.loss.linear_cross_entropy`.
         """
-        return linear_cross_entropy(self.hidden(ids), self.lm_head.weight, targets, z_loss)
+        return self.lm_head.loss(self.hidden(ids), targets, z_loss)
 
     def new_cache(self, max_length: int | None = None) -> Cache:
         """An empty cache for :meth:`forward`; by default with room for the whole context."""
@@ -217,7 +238,8 @@ class TransformerLM(nn.Module):
         """Numbers to learn; without the token embeddings and the output map if so asked."""
         left_out = 0
         if not embeddings:
-            left_out = self.token_embeddings.weight.numel() + self.lm_head.weight.numel()
+            left_out = self.token_embeddings.weight.numel()
+            left_out += 0 if self.config.tie_embeddings else self.lm_head.weight.numel()
         return sum(p.numel() for p in self.parameters()) - left_out
 
     def _check(self, ids: Tensor, read: int) -> None:

@@ -41,6 +41,8 @@ def linear_cross_entropy(
     z_loss: float = 0.0,
     piece: int | None = None,
     compiled: bool = False,
+    scale: float = 1.0,
+    soft_cap: float | None = None,
 ) -> Sums:
     """The cross-entropy of the logits ``hidden @ weight.T``, without ever holding them all.
 
@@ -54,6 +56,8 @@ def linear_cross_entropy(
             2022, arXiv:2204.02311).
         piece: tokens at a time; ``None`` as many as suit the device.
         compiled: whether ``torch.compile`` makes one kernel of a piece's exponentials and sums.
+        scale: what the logits are multiplied by.
+        soft_cap: the logits, scaled, become soft_cap tanh(logit / soft_cap).
 
     Example:
         >>> hidden, weight = torch.randn(2, 3, 8), torch.randn(10, 8)
@@ -76,6 +80,8 @@ def linear_cross_entropy(
             z_loss,
             piece,
             compiled,
+            scale,
+            soft_cap,
         ),
     )
     return Sums(objective, nats, tokens)
@@ -109,6 +115,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         z_loss: float,
         piece: int,
         compiled: bool,
+        scale: float,
+        soft_cap: float | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Sums over all tokens."""
         with torch.autocast(hidden.device.type, enabled=False):
@@ -121,7 +129,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             sums = torch.zeros(3, dtype=torch.float32, device=hidden.device)
             for begin in range(0, len(hidden), piece):
                 rows, wanted = hidden[begin : begin + piece], targets[begin : begin + piece]
-                part, logits_grad = of_piece(rows @ narrow.T, wanted, z_loss)
+                part, logits_grad = of_piece(rows @ narrow.T, wanted, z_loss, scale, soft_cap)
                 sums += part
                 if hidden_grad is not None:
                     torch.mm(logits_grad, narrow, out=hidden_grad[begin : begin + piece])
@@ -146,14 +154,21 @@ class _LinearCrossEntropy(torch.autograd.Function):
             hidden_grad = (_compiled_product if ctx.compiled else torch.mul)(hidden_grad, grads[0])
         if weight_grad is not None:
             weight_grad = (weight_grad * grads[0]).to(ctx.weight_dtype)
-        return hidden_grad, weight_grad, None, None, None, None
+        return hidden_grad, weight_grad, None, None, None, None, None, None
 
 
 def _piece(
-    logits: Float[Tensor, "piece vocab"], targets: Int[Tensor, " piece"], z_loss: float
+    logits: Float[Tensor, "piece vocab"],
+    targets: Int[Tensor, " piece"],
+    z_loss: float,
+    scale: float = 1.0,
+    soft_cap: float | None = None,
 ) -> tuple[Float[Tensor, " sums"], Float[Tensor, "piece vocab"]]:
     """A piece's sums (objective, nats, tokens), and the objective's gradient by the logits."""
-    wide = logits.float()
+    wide = logits.float() if scale == 1 else logits.float() * scale
+    if soft_cap is not None:
+        bent = (wide / soft_cap).tanh()
+        wide = bent * soft_cap
     counted = (targets != IGNORED).to(wide.dtype)[:, None]
     index = targets.clamp_min(0)[:, None]
     log_probabilities = wide.log_softmax(-1)
@@ -170,15 +185,22 @@ def _piece(
         gradient = gradient - torch.where(columns == index, counted, 0.0)
     else:
         gradient.scatter_add_(-1, index, -counted)
+    if soft_cap is not None:
+        gradient = gradient * (1 - bent.square())
+    if scale != 1:
+        gradient = gradient * scale
     return torch.stack((nats + penalty, nats, counted.sum())), gradient.to(logits.dtype)
 
 
-def _compiled_piece(logits: Tensor, targets: Tensor, z_loss: float) -> tuple[Tensor, Tensor]:
+def _compiled_piece(
+    logits: Tensor, targets: Tensor, z_loss: float, scale: float, soft_cap: float | None
+) -> tuple[Tensor, Tensor]:
     """:func:`_piece`, compiled."""
     # A kernel that holds a whole row of logits reads them once. The compiler makes one only if it
     # may measure which is faster; but what is measured is not always the same.
     measures = logits.is_cuda and not torch.are_deterministic_algorithms_enabled()
-    return cast(tuple[Tensor, Tensor], _compile(_piece, measures)(logits, targets, z_loss))
+    found = _compile(_piece, measures)(logits, targets, z_loss, scale, soft_cap)
+    return cast(tuple[Tensor, Tensor], found)
 
 
 def _compiled_product(a: Tensor, b: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from byteloom.data.batches import Batch
 from byteloom.data.token_file import TokenIds
 from byteloom.model import TransformerLM
-from byteloom.nn.loss import IGNORED, Sums, linear_cross_entropy
+from byteloom.nn.loss import IGNORED, Sums
 
 T = TypeVar("T")
 
@@ -136,7 +136,7 @@ def evaluate_documents(
         hidden = model.hidden(inputs[:, :-1].to(device))
         rows = zip(batch, hidden, targets[:, :-1].to(device), strict=True)
         for (number, _), tokens, wanted in rows:
-            sums = linear_cross_entropy(tokens, model.lm_head.weight, wanted)
+            sums = model.lm_head.loss(tokens, wanted)
             scores[number] += Score(sums.nats.item(), 0, None if token_bytes is None else 0)
     return scores
 

@@ -10,7 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from byteloom.model import TransformerLM
-from byteloom.nn.loss import Sums, linear_cross_entropy
+from byteloom.nn.loss import Sums
 
 
 class Objective:
@@ -40,8 +40,8 @@ class Objective:
     def __call__(self, inputs: Tensor, targets: Tensor) -> Sums:
         """Sums over the targets."""
         documents = None if self.separator is None else document_numbers(inputs, self.separator)
-        hidden, weight = self._hidden(inputs, documents=documents), self.model.lm_head.weight
-        return linear_cross_entropy(hidden, weight, targets, self.z_loss, compiled=self.compiled)
+        hidden = self._hidden(inputs, documents=documents)
+        return self.model.lm_head.loss(hidden, targets, self.z_loss, compiled=self.compiled)
 
 
 def document_numbers(ids: Int[Tensor, "batch seq"], separator: int) -> Int[Tensor, "batch seq"]:

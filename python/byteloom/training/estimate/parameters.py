@@ -53,7 +53,7 @@ def count_parameters(config: ModelConfig) -> Parameters:
     """Counts, without making a single number."""
     # Blocks are alike: one is made.
     model = skeleton(config, 1)
-    tree = _node("model", model, config.num_layers)
+    tree = _node("model", model, config.num_layers, seen=set())
     block = sum(p.numel() for p in model.layers.parameters())
     more = (config.num_layers - 1) * block
     return Parameters(
@@ -67,17 +67,19 @@ def skeleton(config: ModelConfig, num_layers: int) -> TransformerLM:
         return TransformerLM(replace(config, num_layers=num_layers))
 
 
-def _node(name: str, module: nn.Module, blocks: int, copies: int = 1) -> Node:
-    own = [
-        Node(key, p.numel() * copies, tuple(p.shape))
-        for key, p in module.named_parameters(recurse=False)
-    ]
+def _node(
+    name: str, module: nn.Module, blocks: int, copies: int = 1, *, seen: set[nn.Parameter]
+) -> Node:
+    # What is tied counts where it comes first.
+    new = [(key, p) for key, p in module.named_parameters(recurse=False) if p not in seen]
+    seen.update(p for _, p in new)
+    own = [Node(key, p.numel() * copies, tuple(p.shape)) for key, p in new]
     within = []
     for key, child in module.named_children():
         if isinstance(child, nn.ModuleList):
-            block = _node("block", child[0], blocks, copies * blocks)
+            block = _node("block", child[0], blocks, copies * blocks, seen=seen)
             within.append(Node(key, block.count, (), blocks, block.children))
         else:
-            within.append(_node(key, child, blocks, copies))
+            within.append(_node(key, child, blocks, copies, seen=seen))
     children = tuple(node for node in (*own, *within) if node.count)
     return Node(name, sum(node.count for node in children), (), 1, children)

@@ -19,7 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 
 from byteloom.model import TransformerLM
-from byteloom.nn.loss import Sums, linear_cross_entropy, piece_size
+from byteloom.nn.loss import Sums, piece_size
 from byteloom.nn.recompute import Recompute, Recomputing, is_moved
 from byteloom.optim import AdamW, WeightAverage
 from byteloom.training.config import RunConfig
@@ -220,13 +220,8 @@ class _Tracer:
             ledger.part = "head"
             if training.compile and hidden.dtype != torch.float32:
                 ledger.fused = (vocab, torch.float32)
-            sums = linear_cross_entropy(
-                hidden,
-                model.lm_head.weight,
-                targets,
-                training.z_loss,
-                piece_size(targets.numel(), vocab, self.device),
-            )
+            piece = piece_size(targets.numel(), vocab, self.device)
+            sums = model.lm_head.loss(hidden, targets, training.z_loss, piece)
             ledger.fused = None
         del hidden
         if not self.kept:
