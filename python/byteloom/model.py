@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -65,6 +65,10 @@ class ModelConfig:
     """Whether the table of embeddings is the output map too; it then begins with 0.02."""
     embedding_scale: float | None = None
     """What embeddings are multiplied by, as in T5 and Gemma: there, sqrt(d_model); none: 1."""
+    full_every: int | None = None
+    """Each layer of this number and its multiples sees all, in spite of `attention.window`."""
+    positionless_every: int | None = None
+    """Each layer of this number and its multiples is told no places, as in SmolLM3."""
     logit_scale: float = 1.0
     """What logits are multiplied by, as in Command R."""
     logit_soft_cap: float | None = None
@@ -73,6 +77,13 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for key in ("vocab_size", "context_length", "d_model", "num_layers", "num_heads"):
             require_positive(key, getattr(self, key))
+        for key in ("full_every", "positionless_every"):
+            if getattr(self, key) is not None:
+                require_positive(key, getattr(self, key))
+        if self.full_every is not None and self.attention.window is None:
+            raise ValueError(
+                f"full_every is {self.full_every}, but without attention.window all layers see all"
+            )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
         # What the parts refuse is refused here, not later: made without memory, on no device.
@@ -88,10 +99,13 @@ class ModelConfig:
         d_head = self.attention.head_size(self.d_model, self.num_heads)
         return self.position.build(self.d_model, self.num_heads, self.context_length, d_head)
 
-    def build_block(self) -> Block:
-        """Makes one of the blocks."""
+    def build_block(self, index: int = 0) -> Block:
+        """Makes the block of a layer, the first of which is 0."""
+        attention = self.attention
+        if is_each(index, self.full_every):
+            attention = replace(attention, window=None)
         return self.block.build(
-            Parts(self.d_model, self.num_heads, self.attention, self.ffn, self.norm, self.dropout)
+            Parts(self.d_model, self.num_heads, attention, self.ffn, self.norm, self.dropout)
         )
 
     def build_head(self) -> Head:
@@ -110,6 +124,16 @@ class ModelConfig:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             return TransformerLM(self)
+
+
+def is_each(index: int, n: int | None) -> bool:
+    """Whether the layer, the first of which is 0, is an n-th one.
+
+    Example:
+        >>> [i for i in range(7) if is_each(i, 3)]
+        [2, 5]
+    """
+    return n is not None and (index + 1) % n == 0
 
 
 def _stream_dtype(x: Tensor) -> torch.dtype:
@@ -139,7 +163,7 @@ class TransformerLM(nn.Module):
         self.token_embeddings = Embedding(config.vocab_size, config.d_model)
         self.position = config.build_position()
         self.dropout = nn.Dropout(config.dropout)
-        self.layers = nn.ModuleList(config.build_block() for _ in range(config.num_layers))
+        self.layers = nn.ModuleList(map(config.build_block, range(config.num_layers)))
         norm = config.norm if config.final_norm else NoNormConfig()
         self.ln_final = norm.build(config.d_model)
         self.lm_head = config.build_head()
@@ -195,10 +219,11 @@ class TransformerLM(nn.Module):
         x = self.position.embed(x, positions)
         x = self.dropout(x.to(_stream_dtype(x)))
         for i, layer in enumerate(self.layers):
+            position = None if is_each(i, self.config.positionless_every) else self.position
             if cache is None:
-                x = self.recomputing(layer, x, positions, self.position, None, mask)
+                x = self.recomputing(layer, x, positions, position, None, mask)
             else:
-                x = layer(x, positions, self.position, cache.layers[i], mask)
+                x = layer(x, positions, position, cache.layers[i], mask)
         normed: Tensor = self.ln_final(x)
         return normed
 

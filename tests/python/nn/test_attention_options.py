@@ -125,6 +125,49 @@ def test_models_with_it_are_the_same_with_caches(name: str, position: Any) -> No
     assert keys is not None and keys.shape[1] == (MODELS[name].num_kv_heads or 4)
 
 
+PATTERNS: dict[str, dict[str, Any]] = {
+    "full layers": {"attention": MultiHeadConfig(window=2), "full_every": 3},
+    "layers without places": {"positionless_every": 2},
+    "full layers without places": {
+        "attention": MultiHeadConfig(window=2), "full_every": 2, "positionless_every": 2,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_layers_of_two_kinds_are_the_same_with_caches(name: str) -> None:
+    config = ModelConfig(
+        20, context_length=12, d_model=16, num_heads=4, num_layers=6, **PATTERNS[name]
+    )
+    model, ids = config.build(0).eval(), torch.randint(20, (3, 12))
+    with torch.no_grad():
+        want = model(ids)
+        cache, pieces = model.new_cache(), [ids[:, :5], *ids[:, 5:].split(1, dim=1)]
+        parts = [model(piece, cache=cache) for piece in pieces]
+    assert_close(torch.cat(parts, dim=1), want, rtol=1e-4, atol=1e-5)
+    windows = [layer.attn.config.window for layer in model.layers]
+    n = config.full_every
+    assert windows == [None if n and i % n == 0 else config.attention.window for i in range(1, 7)]
+    # A layer without places sees the same in whatever order the tokens before come.
+    x, order = torch.randn(1, 4, 16), [1, 2, 0, 3]
+    for i, layer in enumerate(model.layers):
+        if model.layers[i].attn.config.window is None:
+            position = None if config.positionless_every and i % 2 == 1 else model.position
+            same = torch.allclose(
+                layer(x, None, position)[:, -1],
+                layer(x[:, order], None, position)[:, -1],
+                atol=1e-5,
+            )
+            assert same == (position is None)
+
+
+def test_patterns_are_refused_where_they_mean_nothing() -> None:
+    with pytest.raises(ValueError, match=r"full_every is 2, but without attention\.window"):
+        ModelConfig(10, d_model=8, num_heads=2, full_every=2)
+    with pytest.raises(ValueError, match="positionless_every is 0; it must be above 0"):
+        ModelConfig(10, d_model=8, num_heads=2, positionless_every=0)
+
+
 def test_a_window_hides_what_is_far() -> None:
     attention = MultiHeadConfig(window=3).build(8, 2)
     x = torch.randn(1, 7, 8)

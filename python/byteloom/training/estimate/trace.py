@@ -89,8 +89,8 @@ def trace(run_config: RunConfig, device: str) -> Trace:
 
 
 def _trace(run_config: RunConfig, device: str, recompute: Recompute) -> Trace:
-    blocks = run_config.model.num_layers
-    if blocks <= _FEW[1]:
+    blocks, model = run_config.model.num_layers, run_config.model
+    if blocks <= _FEW[1] or model.full_every or model.positionless_every:
         return trace_whole(run_config, device, recompute)
     few, more = (
         trace_whole(
