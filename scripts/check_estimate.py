@@ -37,9 +37,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from byteloom import config
 from byteloom.data.batches import Batch
 from byteloom.markdown import table
+from byteloom.training.build import build, pick_device
 from byteloom.training.config import RunConfig
 from byteloom.training.estimate import Estimate, estimate, machine_here
-from byteloom.training.state import Run, build, pick_device
+from byteloom.training.state import Run
 from byteloom.training.step import train_step
 
 #: Name -> layers, d_model, heads, context, vocabulary, batch.

@@ -21,8 +21,8 @@ from tqdm import tqdm
 from byteloom import config
 from byteloom.cli.common import HelpFormatter, execute
 from byteloom.optim.schedule import ConstantConfig
+from byteloom.training.build import build
 from byteloom.training.config import RunConfig, resolve
-from byteloom.training.state import build
 from byteloom.training.step import train_step
 
 

@@ -29,8 +29,8 @@ from byteloom import config
 from byteloom.cli.common import execute
 from byteloom.data.prefetching import prefetch
 from byteloom.markdown import table
+from byteloom.training.build import build
 from byteloom.training.config import RunConfig, resolve
-from byteloom.training.state import build
 from byteloom.training.step import train_step
 from byteloom.training.throughput import peak_flops, training_flops
 

@@ -106,8 +106,8 @@ def nanogpt(args: argparse.Namespace, folder: Path, seed: int) -> Curve:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     from byteloom import config
+    from byteloom.training.build import build
     from byteloom.training.config import RunConfig
-    from byteloom.training.state import build
 
     torch.set_num_threads(args.threads)
     # The batches and the validation of byteloom's run; its model is not used.

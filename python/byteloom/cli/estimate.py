@@ -99,8 +99,8 @@ def run(args: argparse.Namespace) -> None:
     """Estimates, and prints what came out."""
     import torch
 
+    from byteloom.training.build import pick_device, set_precision
     from byteloom.training.estimate import estimate, machine_here, machine_named
-    from byteloom.training.state import pick_device, set_precision
 
     run_config = load(args)
     training = run_config.training

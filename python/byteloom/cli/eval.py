@@ -119,10 +119,10 @@ class Scorer:
     """A model, ready to score files."""
 
     def __init__(self, args: argparse.Namespace) -> None:
+        from byteloom.training.build import pick_device
         from byteloom.training.config import separator_id
         from byteloom.training.objective import Objective
         from byteloom.training.run_folder import RunFolder
-        from byteloom.training.state import pick_device
 
         self.batch_size, self.device = args.batch_size, pick_device(args.device)
         folder = RunFolder.open(args.run)

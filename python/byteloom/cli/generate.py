@@ -75,8 +75,8 @@ def run(args: argparse.Namespace) -> None:
     """Streams the text."""
     with needs_training_extra("byteloom generate"):
         from byteloom.generation import stream_text
+        from byteloom.training.build import pick_device
         from byteloom.training.run_folder import RunFolder
-        from byteloom.training.state import pick_device
 
     device = pick_device(args.device)
     folder = RunFolder.open(args.run)

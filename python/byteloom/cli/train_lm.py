@@ -111,10 +111,10 @@ def run(args: argparse.Namespace) -> int:
 def begin(args: argparse.Namespace) -> tuple[Run, RunFolder]:
     """A new run: nothing is left on the disk if anything is wrong with it."""
     from byteloom import config
+    from byteloom.training.build import build
     from byteloom.training.config import resolve
     from byteloom.training.metrics import require_tensorboard, require_wandb
     from byteloom.training.run_folder import RunFolder
-    from byteloom.training.state import build
 
     RunFolder(args.output).refuse_existing()
     tables = config.merge(config.read(args.config), config.overrides(vars(args)))
@@ -129,9 +129,9 @@ def begin(args: argparse.Namespace) -> tuple[Run, RunFolder]:
 
 def resume(path: Path) -> tuple[Run, RunFolder]:
     """A run as its newest checkpoint left it."""
+    from byteloom.training.build import build
     from byteloom.training.config import check_data
     from byteloom.training.run_folder import RunFolder
-    from byteloom.training.state import build
 
     folder = RunFolder.open(path)
     run_config = folder.load_config()

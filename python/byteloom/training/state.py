@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -15,15 +14,12 @@ from torch import Tensor
 
 from byteloom import config
 from byteloom.checkpoint import Checkpoint
-from byteloom.data.batches import Batch, Batches, sequential_batches, validation_batches
-from byteloom.data.token_file import TokenFile
+from byteloom.data.batches import Batch, Batches
 from byteloom.model import TransformerLM
 from byteloom.nn.loss import Sums
-from byteloom.nn.recompute import Recomputing
 from byteloom.optim import AdamW, WeightAverage
 from byteloom.optim.narrow import NarrowWeights
-from byteloom.training.config import RunConfig, separator_id
-from byteloom.training.objective import Objective
+from byteloom.training.config import RunConfig
 from byteloom.training.plan import Plan
 from byteloom.training.scaling import LossScale
 from byteloom.training.skips import Skips
@@ -217,103 +213,6 @@ class Run:
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         set_generator_states(found.state["generators"], self.device)
-
-
-def build(run_config: RunConfig) -> Run:
-    """Makes a run at step 0: fresh weights from the seed, token files opened.
-
-    Raises:
-        ValueError: a device that this machine lacks; token files too short for the context.
-    """
-    run, training = assemble(run_config), run_config.training
-    run.batches = Batches(
-        [TokenFile(path) for path in run_config.data.sources],
-        training.batch_size,
-        run_config.model.context_length,
-        training.seed,
-        run_config.data.weights,
-    )
-    run.validation = validation(run_config)
-    return run
-
-
-def assemble(run_config: RunConfig) -> Run:
-    """Makes a run without its token files, which has no batches.
-
-    Raises:
-        ValueError: a device that this machine lacks.
-    """
-    training = run_config.training
-    device = pick_device(training.device)
-    if training.num_threads is not None:
-        torch.set_num_threads(training.num_threads)
-    set_precision(training.dtype, training.deterministic)
-    torch.manual_seed(training.seed)
-    model = run_config.model.build().to(device)
-    model.recomputing = Recomputing(training.recompute)
-    optimizer = run_config.optimizer.build(model)
-    is_narrow = training.weights == "bf16"
-    return Run(
-        config=run_config,
-        device=device,
-        model=model,
-        objective=Objective(
-            model, training.z_loss, training.compile, separator_id(run_config.data)
-        ),
-        optimizer=optimizer,
-        schedule=run_config.schedule.build(training.steps),
-        batches=None,  # type: ignore[arg-type]
-        validation=None,
-        plan=Plan(training.accumulation, min(training.accumulation_warmup, training.steps)),
-        spikes=None if run_config.guard.spike is None else Spikes(run_config.guard.spike),
-        narrow=NarrowWeights(model, training.rounding) if is_narrow else None,
-        average=run_config.averaging.build(model) if run_config.averaging else None,
-        loss_scale=LossScale() if training.dtype == "fp16" else LossScale(1.0),
-    )
-
-
-def validation(run_config: RunConfig) -> Callable[[], Iterable[Batch]] | None:
-    """Makes the batches of an evaluation, the same ones every time; ``None``: there are none.
-
-    Raises:
-        ValueError: a token file too short for the context.
-    """
-    training, context = run_config.training, run_config.model.context_length
-    if run_config.data.valid is None:
-        return None
-    tokens = TokenFile(run_config.data.valid)
-    if training.eval_batches == "all":
-        return lambda: sequential_batches(tokens, training.batch_size, context)
-    some = validation_batches(tokens, training.batch_size, context, training.eval_batches)
-    return lambda: some
-
-
-def set_precision(dtype: str, deterministic: bool) -> None:
-    """Tells torch how exact products of float32 are to be, and whether always the same."""
-    torch.set_float32_matmul_precision("high" if dtype == "tf32" else "highest")
-    torch.use_deterministic_algorithms(deterministic)
-    if deterministic:
-        # cuBLAS reads this when it starts: without it, it may sum in another order.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-
-
-def pick_device(name: str) -> torch.device:
-    """A device by name; "auto" is the first there is of cuda, mps, cpu.
-
-    Raises:
-        ValueError: this machine, or this build of torch, has none of that name.
-    """
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        name = next(device for device, available in there.items() if available)
-    if not there.get(name, False):
-        usable = ", ".join(device for device, available in there.items() if available)
-        raise ValueError(f"device {name}: not available here, only {usable}")
-    return torch.device(name)
 
 
 def generator_states(device: torch.device) -> dict[str, Any]:

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from byteloom import checkpoint
+from byteloom.training.build import build
 from byteloom.training.evaluate import evaluate
 from byteloom.training.loop import train
 from byteloom.training.run_folder import RunFolder
-from byteloom.training.state import Run, build
+from byteloom.training.state import Run
 from tiny_run import make_config, make_data, read_metrics
 
 

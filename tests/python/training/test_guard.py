@@ -13,9 +13,10 @@ import torch
 
 from byteloom import checkpoint
 from byteloom.training import loop
+from byteloom.training.build import build
 from byteloom.training.loop import NonFiniteError, train
 from byteloom.training.run_folder import RunFolder
-from byteloom.training.state import Run, build
+from byteloom.training.state import Run
 from byteloom.training.step import train_step
 from tiny_run import make_config, make_data, read_metrics
 

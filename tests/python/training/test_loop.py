@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from byteloom.checkpoint import Checkpoint
 from byteloom.training import loop
+from byteloom.training.build import build
 from byteloom.training.loop import train
 from byteloom.training.objective import Objective
 from byteloom.training.run_folder import RunFolder
-from byteloom.training.state import Run, build
+from byteloom.training.state import Run
 from tiny_run import compile_quickly, make_config, make_data, read_metrics
 
 

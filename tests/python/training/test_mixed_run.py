@@ -16,12 +16,12 @@ from torch.testing import assert_close
 import byteloom as bl
 from byteloom import config
 from byteloom.cli.train_lm import main
+from byteloom.training.build import build
 from byteloom.training.config import RunConfig, resolve, separator_id
 from byteloom.training.evaluate import evaluate
 from byteloom.training.loop import train
 from byteloom.training.objective import Objective, document_numbers
 from byteloom.training.run_folder import RunFolder
-from byteloom.training.state import build
 from tiny_run import END, compile_quickly, make_config, make_data, read_metrics, tables, write_toml
 
 

@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from byteloom import config
 from byteloom.cli.estimate import main
 from byteloom.cli.estimate_text import print_estimate
+from byteloom.training.build import build
 from byteloom.training.config import RunConfig
 from byteloom.training.estimate import (
     Estimate,
@@ -26,7 +27,7 @@ from byteloom.training.estimate import (
 )
 from byteloom.training.estimate.duration import measured
 from byteloom.training.estimate.trace import trace, trace_whole
-from byteloom.training.state import Run, build
+from byteloom.training.state import Run
 from byteloom.training.step import train_step
 from tiny_run import make_config, make_data, write_toml
 

@@ -8,8 +8,8 @@ import torch
 import byteloom as bl
 from byteloom import checkpoint
 from byteloom.checkpoint import Checkpoint
+from byteloom.training.build import build
 from byteloom.training.run_folder import RunFolder
-from byteloom.training.state import build
 from tiny_run import make_config, make_data
 
 

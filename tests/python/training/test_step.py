@@ -9,7 +9,8 @@ import torch
 
 from byteloom import checkpoint
 from byteloom.nn.loss import IGNORED
-from byteloom.training.state import Run, build
+from byteloom.training.build import build
+from byteloom.training.state import Run
 from byteloom.training.step import train_step
 from tiny_run import make_config, make_data
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from byteloom.training.build import assemble
 from byteloom.training.config import RunConfig
 from byteloom.training.estimate.parameters import count_parameters
-from byteloom.training.state import assemble
 from byteloom.training.step import train_step
 
 #: Blocks of the models that are timed.
