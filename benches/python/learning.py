@@ -31,9 +31,13 @@ import numpy as np
 import tomli_w
 
 import byteloom as bl
+from byteloom import config
 from byteloom.cli.common import HelpFormatter, execute, say
 from byteloom.markdown import table
 from byteloom.plotting import COLOURS, check_plot_path, plot
+from byteloom.reporting.history import History
+from byteloom.training.config import RunConfig
+from byteloom.training.estimate.parameters import count_parameters
 
 LR, WARMUP, CONTEXT = 1e-3, 100, 128
 
@@ -87,17 +91,15 @@ def train(
     args: argparse.Namespace, folder: Path, seed: int, optimizer: dict[str, Any], name: str
 ) -> Curve:
     """By the command."""
-    from byteloom.training.run_folder import RunFolder
-
     run = folder / f"{name}-{seed}"
     toml = folder / f"{name}-{seed}.toml"
-    toml.write_text(tomli_w.dumps(tables(args, folder, seed) | {"optimizer": optimizer}))
+    settings = tables(args, folder, seed) | {"optimizer": optimizer}
+    toml.write_text(tomli_w.dumps(settings))
     command = [sys.executable, "-m", "byteloom.cli.train_lm", str(toml), "-o", str(run)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    found = [(line["step"], line["valid_loss"]) for line in lines if "valid_loss" in line]
-    parameters = RunFolder.open(run).load_model().num_parameters()
-    return Curve(parameters, [s for s, _ in found], [loss for _, loss in found])
+    steps, losses = History(run / "metrics.jsonl").series("valid_loss")
+    parameters = count_parameters(config.load(RunConfig, settings).model).total
+    return Curve(parameters, steps.astype(int).tolist(), losses.tolist())
 
 
 def nanogpt(args: argparse.Namespace, folder: Path, seed: int) -> Curve:
@@ -105,9 +107,7 @@ def nanogpt(args: argparse.Namespace, folder: Path, seed: int) -> Curve:
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    from byteloom import config
     from byteloom.training.build import build
-    from byteloom.training.config import RunConfig
 
     torch.set_num_threads(args.threads)
     # The batches and the validation of byteloom's run; its model is not used.
@@ -167,7 +167,9 @@ CONTESTANTS = {"byteloom": byteloom, "course": course, "nanogpt": nanogpt}
 
 def prepare(args: argparse.Namespace, text: Path) -> Path:
     """A tokenizer of the text's own, and its tokens: the last twentieth to validate on."""
-    folder: Path = args.output / text.stem
+    # What was trained with other settings is not taken for this.
+    sizes = (args.vocab_size, args.d_model, args.batch, args.steps)
+    folder: Path = args.output / "-".join([text.stem, *map(str, sizes)])
     if (folder / "valid.npy").exists():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -202,19 +204,19 @@ def run(args: argparse.Namespace) -> None:
     """Trains everything, prints a table, and draws."""
     if args.plot:
         check_plot_path(args.plot)
-    rows, curves = [], {}
+    rows: list[list[str]] = []
+    curves: dict[tuple[str, str], list[Curve]] = {}
     for text in args.texts:
         folder = prepare(args, text)
         for name in args.only:
             kept = folder / f"{name}.json"
-            found: list[Curve] = []
-            if kept.exists():
-                found = [Curve(**one) for one in json.loads(kept.read_text())]
-            for seed in args.seeds[len(found) :]:
-                found.append(CONTESTANTS[name](args, folder, seed))
-                say(f"{text.stem}, {name}, seed {seed}: {found[-1].losses[-1]:.4f}")
-                kept.write_text(json.dumps([vars(one) for one in found]))
-            curves[text.stem, name] = found
+            known = json.loads(kept.read_text()) if kept.exists() else {}
+            for seed in map(str, args.seeds):
+                if seed not in known:
+                    known[seed] = vars(CONTESTANTS[name](args, folder, int(seed)))
+                    say(f"{text.stem}, {name}, seed {seed}: {known[seed]['losses'][-1]:.4f}")
+                    kept.write_text(json.dumps(known))
+            found = curves[text.stem, name] = [Curve(**known[str(seed)]) for seed in args.seeds]
             last = [one.losses[-1] for one in found]
             rows.append(
                 [

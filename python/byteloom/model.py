@@ -27,7 +27,7 @@ from byteloom.nn import (
     SwiGLUConfig,
 )
 from byteloom.nn.attention import document_mask
-from byteloom.nn.checks import require_positive
+from byteloom.nn.checks import require_positive, require_positive_if_given
 from byteloom.nn.head import Head
 from byteloom.nn.loss import Sums
 from byteloom.nn.recompute import Recomputing
@@ -77,9 +77,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for key in ("vocab_size", "context_length", "d_model", "num_layers", "num_heads"):
             require_positive(key, getattr(self, key))
-        for key in ("full_every", "positionless_every"):
-            if getattr(self, key) is not None:
-                require_positive(key, getattr(self, key))
+        for key in ("full_every", "positionless_every", "embedding_scale"):
+            require_positive_if_given(**{key: getattr(self, key)})
         if self.full_every is not None and self.attention.window is None:
             raise ValueError(
                 f"full_every is {self.full_every}, but without attention.window all layers see all"
@@ -87,8 +86,6 @@ class ModelConfig:
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
         # What the parts refuse is refused here, not later: made without memory, on no device.
-        if self.embedding_scale is not None:
-            require_positive("embedding_scale", self.embedding_scale)
         with torch.device("meta"):
             self.build_position()
             self.build_block()

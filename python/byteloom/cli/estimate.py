@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> None:
     """Estimates, and prints what came out."""
     import torch
 
-    from byteloom.training.build import pick_device, set_precision
+    from byteloom.training.build import pick_device
     from byteloom.training.estimate import estimate, machine_here, machine_named
 
     run_config = load(args)
@@ -109,7 +109,6 @@ def run(args: argparse.Namespace) -> None:
     else:
         if training.num_threads is not None:
             torch.set_num_threads(training.num_threads)
-        set_precision(training.dtype, deterministic=False)
         machine = machine_here(pick_device(training.device), args.memory)
     if machine.is_here:
         say("timing a few steps ...")

@@ -13,6 +13,17 @@ def require_positive(key: str, value: float) -> None:
         raise ValueError(f"{key} is {value}; it must be above 0")
 
 
+def require_positive_if_given(**values: float | None) -> None:
+    """Refuses those that are not above zero; ``None`` is what was left out.
+
+    Raises:
+        ValueError: naming the key and the value.
+    """
+    for key, value in values.items():
+        if value is not None:
+            require_positive(key, value)
+
+
 def head_size(d_model: int, num_heads: int) -> int:
     """Size of a head when d_model is shared out among heads.
 

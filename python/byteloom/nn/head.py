@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from byteloom.nn.checks import require_positive
+from byteloom.nn.checks import require_positive_if_given
 from byteloom.nn.linear import Linear
 from byteloom.nn.loss import Sums, linear_cross_entropy
 
@@ -29,9 +29,7 @@ class Head(Linear):
         self, d_model: int, vocab_size: int, scale: float = 1.0, soft_cap: float | None = None
     ) -> None:
         super().__init__(d_model, vocab_size)
-        require_positive("logit_scale", scale)
-        if soft_cap is not None:
-            require_positive("logit_soft_cap", soft_cap)
+        require_positive_if_given(logit_scale=scale, logit_soft_cap=soft_cap)
         self.scale, self.soft_cap = scale, soft_cap
 
     def forward(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... vocab"]:

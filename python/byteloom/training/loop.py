@@ -71,8 +71,8 @@ class _Taken:
     """Steps so far, this one included."""
     result: StepResult
     batches: Sequence[Batch]
-    generators: dict[str, Any]
-    """The states of the random generators after it."""
+    generators: dict[str, Any] | None
+    """The random generators after it, if the next may begin before it is looked at."""
 
 
 class _Loop:
@@ -107,7 +107,8 @@ class _Loop:
         while run.step < settings.steps and not self.stop and not run.has_lost_patience():
             taken = list(islice(batches, run.plan.batches_of(run.step)))
             result = train_step(run, taken, wait=False)
-            generators = generator_states(run.device)
+            is_open = isinstance(result.updated, Tensor)
+            generators = generator_states(run.device) if is_open else None
             self.under_way.append(_Taken(run.step, result, taken, generators))
             self.writer.check()
             for sink in self.sinks:
@@ -115,7 +116,6 @@ class _Loop:
             is_kept = self.is_due(settings.checkpoint_interval) or time.monotonic() > self.next_save
             # Where nobody waited for the step, it is looked at when the next has begun, so that the
             # device is never without work; unless all must stand still.
-            is_open = isinstance(result.updated, Tensor)
             self.look(leave=int(is_open and not is_kept and not run.owes_evaluation()))
             self.evaluate_if_due()
             if is_kept:
@@ -150,10 +150,11 @@ class _Loop:
             return  # the factor was too large, and falls
         if run.skipped_in_a_row < limit:
             return
-        # The next step has changed nothing (see `Skips`), and never was.
-        run.step = taken.step
-        set_generator_states(taken.generators, run.device)
-        self.under_way.clear()
+        if taken.generators is not None:
+            # The next step, if it has begun, has changed nothing (see `Skips`), and never was.
+            run.step = taken.step
+            set_generator_states(taken.generators, run.device)
+            self.under_way.clear()
         self.save()
         self.writer.wait()
         where = self.folder.save_batches(run.step, taken.batches)

@@ -15,9 +15,9 @@ from transformers.models.olmo2.modeling_olmo2 import Olmo2Attention
 from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention
 from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention
 
-from byteloom.generation import Decoder
 from byteloom.model import ModelConfig
 from byteloom.nn import LayerNormConfig, MultiHeadConfig, RMSNormConfig, RotaryConfig
+from cached import cached_logits, decoded_logits
 
 D_MODEL, HEADS, KV, HEAD, SEQ = 24, 4, 2, 8, 9
 SIZES: dict[str, Any] = {
@@ -113,14 +113,12 @@ def test_models_with_it_are_the_same_with_caches(name: str, position: Any) -> No
     model, ids = config.build(0).eval(), torch.randint(20, (3, 12))
     with torch.no_grad():
         want = model(ids)
-        cache, pieces = model.new_cache(), [ids[:, :5], *ids[:, 5:].split(1, dim=1)]
-        parts = [model(piece, cache=cache) for piece in pieces]
-        assert_close(torch.cat(parts, dim=1), want, rtol=1e-4, atol=1e-5)
-        decoder = Decoder(model)
-        found = [decoder.read(ids[:, :5]), *(decoder.step(ids[:, i]) for i in range(5, 12))]
-        assert_close(torch.stack(found, dim=1), want[:, 4:], rtol=1e-4, atol=1e-5)
+        assert_close(cached_logits(model, ids, 5), want, rtol=1e-4, atol=1e-5)
+        assert_close(decoded_logits(model, ids, 5), want[:, 4:], rtol=1e-4, atol=1e-5)
         apart = model(ids, documents=(torch.arange(12) >= 5).long().expand(3, 12))
         assert_close(apart[:, 5:], model(ids[:, 5:]), rtol=1e-4, atol=1e-5)
+    cache = model.new_cache()
+    model(ids, cache=cache)
     keys = cache.layers[0]._keys
     assert keys is not None and keys.shape[1] == (MODELS[name].num_kv_heads or 4)
 
@@ -141,10 +139,7 @@ def test_layers_of_two_kinds_are_the_same_with_caches(name: str) -> None:
     )
     model, ids = config.build(0).eval(), torch.randint(20, (3, 12))
     with torch.no_grad():
-        want = model(ids)
-        cache, pieces = model.new_cache(), [ids[:, :5], *ids[:, 5:].split(1, dim=1)]
-        parts = [model(piece, cache=cache) for piece in pieces]
-    assert_close(torch.cat(parts, dim=1), want, rtol=1e-4, atol=1e-5)
+        assert_close(cached_logits(model, ids, 5), model(ids), rtol=1e-4, atol=1e-5)
     windows = [layer.attn.config.window for layer in model.layers]
     n = config.full_every
     assert windows == [None if n and i % n == 0 else config.attention.window for i in range(1, 7)]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from byteloom.nn.attention.cache import LayerCache
-from byteloom.nn.checks import head_size, require_positive
+from byteloom.nn.checks import head_size, require_positive_if_given
 from byteloom.nn.functional import Backend, scaled_dot_product_attention
 from byteloom.nn.linear import Linear
 from byteloom.nn.norm import NormConfig
@@ -49,8 +49,7 @@ class MultiHeadConfig:
 
     def __post_init__(self) -> None:
         for key in ("num_kv_heads", "d_head", "soft_cap", "window", "scale"):
-            if getattr(self, key) is not None:
-                require_positive(key, getattr(self, key))
+            require_positive_if_given(**{key: getattr(self, key)})
         if self.soft_cap is not None and self.backend == "fused":
             raise ValueError("torch's kernel has no soft cap: leave the backend to auto")
 
@@ -60,7 +59,7 @@ class MultiHeadConfig:
 
     def build(self, d_model: int, num_heads: int) -> MultiHeadSelfAttention:
         """Makes the module."""
-        return MultiHeadSelfAttention(d_model, num_heads, self.backend, self)
+        return MultiHeadSelfAttention(d_model, num_heads, config=self)
 
 
 class MultiHeadSelfAttention(nn.Module):
@@ -72,8 +71,8 @@ class MultiHeadSelfAttention(nn.Module):
     Args:
         d_model: size of the last dimension, in and out; divisible by ``num_heads``.
         num_heads: heads of size d_model / num_heads.
-        backend: see :class:`MultiHeadConfig`.
-        config: all else that can be chosen.
+        backend: see :class:`MultiHeadConfig`; a ``config`` has its own.
+        config: all that can be chosen.
 
     Example:
         >>> MultiHeadSelfAttention(8, 2)(torch.zeros(1, 5, 8)).shape
@@ -88,8 +87,8 @@ class MultiHeadSelfAttention(nn.Module):
         config: MultiHeadConfig | None = None,
     ) -> None:
         super().__init__()
-        self.config = config = config or MultiHeadConfig()
-        self.backend = "reference" if config.soft_cap is not None else backend
+        self.config = config = config or MultiHeadConfig(backend=backend)
+        self.backend = "reference" if config.soft_cap is not None else config.backend
         self.d_head = config.head_size(d_model, num_heads)
         num_kv_heads = num_heads if config.num_kv_heads is None else config.num_kv_heads
         if num_heads % num_kv_heads:

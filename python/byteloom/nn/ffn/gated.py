@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from byteloom.nn.ffn.size import FeedForwardSize
+from byteloom.nn.ffn.base import FeedForwardBase
+from byteloom.nn.ffn.plain import FeedForward
 from byteloom.nn.linear import Linear
 
 
 @dataclass(frozen=True)
-class GatedConfig(FeedForwardSize, ABC):
+class GatedConfig(FeedForwardBase):
     """Two linear maps side by side, one of which gates the other, and a third behind them."""
-
-    @abstractmethod
-    def activation(self) -> Callable[[Tensor], Tensor]:
-        """What makes a gate of the first."""
 
     def build(self, d_model: int) -> GatedFeedForward:
         """Makes the module."""
@@ -32,7 +28,7 @@ def default_d_ff(d_model: int) -> int:
     return max(64, round(8 * d_model / 3 / 64) * 64)
 
 
-class GatedFeedForward(nn.Module):
+class GatedFeedForward(FeedForward):
     """w2(activation(w1 x) * w3 x): what passes is gated by what else is seen (arXiv:2002.05202).
 
     Args:
@@ -50,11 +46,8 @@ class GatedFeedForward(nn.Module):
     def __init__(
         self, d_model: int, d_ff: int, activation: Callable[[Tensor], Tensor], bias: bool = False
     ) -> None:
-        super().__init__()
-        self.activation = activation
-        self.w1 = Linear(d_model, d_ff, bias=bias)  # gate
-        self.w2 = Linear(d_ff, d_model, bias=bias)  # down
-        self.w3 = Linear(d_model, d_ff, bias=bias)  # up
+        super().__init__(d_model, d_ff, activation, bias)  # w1 makes the gate
+        self.w3 = Linear(d_model, d_ff, bias=bias)
 
     def forward(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
         """Each token on its own."""

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from byteloom.nn.ffn.size import FeedForwardSize
+from byteloom.nn.ffn.base import FeedForwardBase
 from byteloom.nn.linear import Linear
 
 
 @dataclass(frozen=True)
-class PlainConfig(FeedForwardSize, ABC):
+class PlainConfig(FeedForwardBase):
     """Two linear maps with an activation between them."""
-
-    @abstractmethod
-    def activation(self) -> Callable[[Tensor], Tensor]:
-        """What is between them."""
 
     def build(self, d_model: int) -> FeedForward:
         """Makes the module."""

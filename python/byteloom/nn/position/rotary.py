@@ -105,12 +105,10 @@ class RotaryEmbedding(Position):
         angles = torch.outer(torch.arange(max_seq_len, dtype=torch.float64), angles)
         cos, sin = factor * angles.cos(), factor * angles.sin()
         # One number for each of a head's; not part of the state: made from the configuration.
-        of_pairs = torch.stack if layout == "interleaved" else torch.cat
-        cos, sin = of_pairs((cos, cos), dim=-1), of_pairs((-sin, sin), dim=-1)
-        if layout == "interleaved":
-            cos, sin = cos.flatten(-2), sin.flatten(-2)
-        self.register_buffer("cos", cos.float().to(device), persistent=False)
-        self.register_buffer("sin", sin.float().to(device), persistent=False)
+        side = -1 if layout == "interleaved" else -2
+        for name, pair in (("cos", (cos, cos)), ("sin", (-sin, sin))):
+            table = torch.stack(pair, dim=side).flatten(-2).float().to(device)
+            self.register_buffer(name, table, persistent=False)
 
     def forward(
         self, x: Float[Tensor, "... seq d_k"], positions: Int[Tensor, "... seq"] | None = None

@@ -1,15 +1,19 @@
-"""How wide a feed-forward network is: what the configurations of all have."""
+"""What the configurations of all feed-forward networks have."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from byteloom.nn.checks import require_positive
+from torch import Tensor
+
+from byteloom.nn.checks import require_positive_if_given
 
 
 @dataclass(frozen=True)
-class FeedForwardSize:
-    """Width and biases."""
+class FeedForwardBase(ABC):
+    """Width, biases, activation."""
 
     kind: str = ""
     """Selects the member."""
@@ -21,11 +25,13 @@ class FeedForwardSize:
     """Whether every linear map adds a learned vector."""
 
     def __post_init__(self) -> None:
-        for key in ("d_ff", "ratio"):
-            if getattr(self, key) is not None:
-                require_positive(key, getattr(self, key))
+        require_positive_if_given(d_ff=self.d_ff, ratio=self.ratio)
         if self.d_ff is not None and self.ratio is not None:
             raise ValueError(f"d_ff is {self.d_ff} and ratio {self.ratio}: give one of them")
+
+    @abstractmethod
+    def activation(self) -> Callable[[Tensor], Tensor]:
+        """What is done to each number behind the first map."""
 
     def width(self, d_model: int, default: int) -> int:
         """The inner size, which is ``default`` if nothing was said."""
