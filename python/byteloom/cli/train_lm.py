@@ -196,6 +196,7 @@ def owes_sample(state: Run, folder: RunFolder) -> bool:
 
 def describe(state: Run) -> None:
     """Says what is about to be trained, and warns if there is not enough memory for it."""
+    from byteloom.training.config import sources_without_separators
     from byteloom.training.estimate import shortage
 
     steps = state.config.training.steps
@@ -212,6 +213,11 @@ def describe(state: Run) -> None:
     for path, source, epoch, share in zip(files, batches.sources, epochs, shares, strict=True):
         which = f", {float(share):.2%} of the windows, {path}" if len(files) > 1 else ""
         say(f"data      {len(source.ids):,} tokens, gone through {epoch:.2f} times{which}")
+    for path in sources_without_separators(state.config.data):
+        say(
+            f"warning: data.separate_documents, but the beginning of {path} has no separator: "
+            "its windows are read as one text each"
+        )
     if lack := shortage(state):
         say(f"warning: {lack}")
 

@@ -30,6 +30,10 @@ Positive: TypeAlias = Annotated[float, Field(gt=0)]
 Weight: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+#: Ids of a token file that are looked at before a run: a document is shorter.
+_BEGINNING = 10_000_000
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Where the tokens are. Relative paths count from where the command runs."""
@@ -264,6 +268,15 @@ def separator_id(data: DataConfig) -> int | None:
             f"only {', '.join(map(repr, special)) or 'ordinary ones'}"
         )
     return special[separator]
+
+
+def sources_without_separators(data: DataConfig) -> list[Path]:
+    """The token files to be read by documents in whose first millions of ids none ends."""
+    separator = separator_id(data)
+    if separator is None:
+        return []
+    beginnings = [(path, TokenFile(path).ids[:_BEGINNING]) for path in data.sources]
+    return [path for path, ids in beginnings if not (ids == separator).any()]
 
 
 def check_data(run: RunConfig) -> None:
