@@ -46,7 +46,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def options(folder: Path, out: Path, *more: object) -> list[str]:
     words: list[object] = ["--train", folder / "train.npy", "--valid", folder / "valid.npy"]
-    words += ["--tokenizer", folder / "tokenizer.json", "-o", out, "--device", "cpu", "--logging.sample_tokens", 2]
+    words += [
+        "--tokenizer",
+        folder / "tokenizer.json",
+        "-o",
+        out,
+        "--device",
+        "cpu",
+        "--logging.sample_tokens",
+        2,
+    ]
     for section, keys in (("model", MODEL), ("training", TRAINING)):
         words += [word for key, value in keys.items() for word in (f"--{section}.{key}", value)]
     return [str(word) for word in (*words, *more)]
@@ -104,12 +113,12 @@ def test_every_ablation(
         (moved / name).write_bytes((folder / name).read_bytes())
     again = [word.replace(str(folder), str(moved)) for word in command]
     again[again.index("--device") + 1] = "auto"
-    assert ablations.main(again) == 0
-    assert capsys.readouterr().out == first
-    for path in out.glob("*.png"):
-        path.unlink()
+    assert ablations.main([*again, "--only", "norm"]) == 0
+    part = capsys.readouterr().out
+    assert first.startswith(part.rstrip())
+    (out / "norm.png").unlink()
     assert ablations.main(["--plot-only", "-o", str(out)]) == 0
-    assert capsys.readouterr().out == first and len(list(out.glob("*.png"))) == len(plan)
+    assert capsys.readouterr().out == part and (out / "norm.png").exists()
 
 
 def test_what_diverges_is_a_result_and_what_fails_is_none(
