@@ -46,16 +46,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def options(folder: Path, out: Path, *more: object) -> list[str]:
     words: list[object] = ["--train", folder / "train.npy", "--valid", folder / "valid.npy"]
-    words += [
-        "--tokenizer",
-        folder / "tokenizer.json",
-        "-o",
-        out,
-        "--device",
-        "cpu",
-        "--logging.sample_tokens",
-        2,
-    ]
+    words += ["--tokenizer", folder / "tokenizer.json", "-o", out, "--device", "cpu"]
+    words += ["--logging.sample_tokens", 2]
     for section, keys in (("model", MODEL), ("training", TRAINING)):
         words += [word for key, value in keys.items() for word in (f"--{section}.{key}", value)]
     return [str(word) for word in (*words, *more)]
