@@ -112,8 +112,10 @@ def run(args: argparse.Namespace) -> None:
     about = {"model": config.dump(base.model), "training": config.dump(base.training)}
     with atomic_write(args.output / "plan.json") as file:
         file.write(json.dumps({"ablations": plan, "baseline": about}, indent=1).encode())
-    train_all(args.output / "runs", trainings, args.jobs)
+    failed = train_all(args.output / "runs", trainings, args.jobs)
     print(report(args.output))
+    if failed:
+        raise ValueError("\n".join([f"{len(failed)} trainings failed:", *failed]))
 
 
 def baseline(args: argparse.Namespace) -> dict[str, Any]:
@@ -219,11 +221,11 @@ class Processes:
                 process.terminate()
 
 
-def train_all(folder: Path, trainings: dict[str, RunConfig], jobs: int) -> None:
-    """Trains what is not done yet, so many at a time."""
+def train_all(folder: Path, trainings: dict[str, RunConfig], jobs: int) -> list[str]:
+    """Trains what is not done yet, so many at a time; returns what went wrong."""
     left = [name for name in trainings if not (folder / name / "ended.json").exists()]
     say(f"{len(trainings)} trainings, {len(trainings) - len(left)} of them done")
-    processes = Processes()
+    processes, failed = Processes(), []
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -237,13 +239,19 @@ def train_all(folder: Path, trainings: dict[str, RunConfig], jobs: int) -> None:
             }
             try:
                 for done in as_completed(started):
-                    say(f"{started[done]}: {done.result()}")
+                    try:
+                        outcome = done.result()
+                    except ValueError as error:  # the others are still worth having
+                        outcome = "failed"
+                        failed.append(str(error))
+                    say(f"{started[done]}: {outcome}")
             except BaseException:
                 processes.end()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
     finally:
         signal.signal(signal.SIGTERM, former)
+    return failed
 
 
 def train_one(folder: Path, run: RunConfig, processes: Processes) -> str:

@@ -140,7 +140,9 @@ def test_what_diverges_is_a_result_and_what_fails_is_none(
     monkeypatch.setattr(subprocess, "Popen", Failing)
     command = options(folder, tmp_path / "failing", "--steps", 8, "--only", "positions")
     assert ablations.main(command) == 1
-    assert "exit code 1" in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert "2 trainings failed" in captured.err and "exit code 1" in captured.err
+    assert "1 not done" in captured.out
     assert not list((tmp_path / "failing").rglob("ended.json"))
     assert ablations.main(["--plot-only", "-o", str(tmp_path / "failing")]) == 0
     assert "1 not done" in capsys.readouterr().out
