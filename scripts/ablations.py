@@ -127,7 +127,8 @@ def baseline(args: argparse.Namespace) -> dict[str, Any]:
     }
     if args.tokenizer is not None:
         data["tokenizer"] = str(args.tokenizer)
-    tables = config.merge(config.read(args.config), {"data": data})
+    # Many short trainings: compiling each would take longer than it saves.
+    tables = config.merge(config.read(args.config), {"data": data, "training": {"compile": False}})
     tables = config.merge(tables, config.overrides(vars(args)))
     if args.device is not None:
         tables = config.merge(tables, {"training": {"device": args.device}})
