@@ -65,6 +65,8 @@ class ModelConfig:
     """Whether the table of embeddings is the output map too; it then begins with 0.02."""
     embedding_scale: float | None = None
     """What embeddings are multiplied by, as in T5 and Gemma: there, sqrt(d_model); none: 1."""
+    embedding_norm: bool = False
+    """Whether there is a norm behind the embedding, as in BLOOM (arXiv:2211.05100) and nanochat."""
     full_every: int | None = None
     """Each layer of this number and its multiples sees all, in spite of `attention.window`."""
     positionless_every: int | None = None
@@ -167,6 +169,8 @@ class TransformerLM(nn.Module):
         if config.tie_embeddings:
             nn.init.normal_(self.token_embeddings.weight, std=0.02)
             self.lm_head.weight = self.token_embeddings.weight
+        if config.embedding_norm:
+            self.ln_embedding = config.norm.build(config.d_model)
         #: How much of the blocks is kept for the gradients.
         self.recomputing = Recomputing()
 
@@ -214,6 +218,8 @@ class TransformerLM(nn.Module):
         if self.config.embedding_scale is not None:
             x = x * self.config.embedding_scale
         x = self.position.embed(x, positions)
+        if self.config.embedding_norm:
+            x = self.ln_embedding(x)
         x = self.dropout(x.to(_stream_dtype(x)))
         for i, layer in enumerate(self.layers):
             position = None if is_each(i, self.config.positionless_every) else self.position
