@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from byteloom.config import Presets
 from byteloom.nn import (
     AttentionConfig,
     Block,
@@ -36,6 +39,9 @@ from byteloom.nn.recompute import Recomputing
 @dataclass(frozen=True)
 class ModelConfig:
     """A decoder-only transformer; the defaults are the shape of the course's base model."""
+
+    presets: ClassVar = Presets(Path(__file__).with_name("presets"), "model")
+    """Published models, from which a configuration can begin: ``preset = "llama3"``."""
 
     vocab_size: int
     """Number of token ids; taken from the tokenizer where it is left out."""

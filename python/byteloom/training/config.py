@@ -190,8 +190,8 @@ class RunConfig:
 def resolve(tables: Mapping[str, Any], source: str | os.PathLike[str] = "") -> RunConfig:
     """Tables of a configuration file -> a configuration in which nothing is left open.
 
-    ``model.vocab_size`` comes from the tokenizer, or else from the greatest id in the token
-    files, where it is left out; paths become absolute, so that the run resumes from anywhere, and
+    ``model.vocab_size`` comes from the tokenizer, or else from the preset, or else from the
+    greatest id in the token files, where it is left out; paths become absolute, so that the run resumes from anywhere, and
     the number of threads becomes fixed, for it decides the last bits of every sum.
 
     Raises:
@@ -226,7 +226,9 @@ def resolve_model(tables: Mapping[str, Any], source: str | os.PathLike[str] = ""
     if isinstance(model, Mapping) and "vocab_size" not in model:
         # Any size will do to check everything else first.
         data = config.load(RunConfig, _with_vocab_size(tables, 1), source).data
-        tables = _with_vocab_size(tables, _vocab_size(data))
+        # A preset's vocabulary is that of its own tokenizer, not of this one.
+        if data.tokenizer is not None or "preset" not in model:
+            tables = _with_vocab_size(tables, _vocab_size(data))
     return config.load(RunConfig, tables, source)
 
 
