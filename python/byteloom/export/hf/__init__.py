@@ -10,6 +10,7 @@ reading it again gives the same (``canonical.py`` says what is the same).
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,10 @@ def write(
 
     Logits are the model's, up to the last bits of float32; weights have the type they have here.
 
+    Warns:
+        UserWarning: of the architectures, only Qwen 2's fits, beside which ``AutoTokenizer`` opens
+            no tokenizer but Qwen's.
+
     Args:
         model: what is written.
         tokenizer: goes with it; ``None``: the folder has none.
@@ -53,7 +58,13 @@ def write(
         FileNotFoundError: the folder above it is missing.
     """
     folder = Path(folder)
-    family = family_of(model.config)
+    family = family_of(model.config, with_tokenizer=tokenizer is not None)
+    if tokenizer is not None and family.overrules_tokenizers:
+        warnings.warn(
+            f"AutoTokenizer takes a tokenizer beside {family.architecture} for another: open it as "
+            "PreTrainedTokenizerFast, as the model card says",
+            stacklevel=2,
+        )
     settings = family.write(model.config)
     seen = family.read(settings)
     special = {} if tokenizer is None else tokenizer.special_tokens
@@ -70,12 +81,16 @@ def write(
         if tokenizer is not None:
             tokenizer_files.write(tokenizer, unfinished, model.config.context_length)
         files.write(list(weights.pending(model, family, seen)), unfinished, shard_bytes)
-        text = card(model, folder.name, family.architecture, figures or {})
+        text = card(model, folder.name, family, figures or {})
         (unfinished / "README.md").write_text(text, "utf-8")
 
 
-def family_of(config: ModelConfig) -> Family:
+def family_of(config: ModelConfig, with_tokenizer: bool = False) -> Family:
     """The architecture that computes what the model does; the first, if several do.
+
+    Args:
+        config: the model's.
+        with_tokenizer: whether a tokenizer goes with it, that ``AutoTokenizer`` is to open.
 
     Raises:
         ValueError: none does; the message says in which keys the nearest differs.
@@ -84,7 +99,11 @@ def family_of(config: ModelConfig) -> Family:
     fitting = [family for family in FAMILIES if not family.lacks(config)]
     if not fitting:
         raise ValueError(refusal(config, FAMILIES))
-    return min(fitting, key=lambda family: family.adds(config))
+
+    def cost(family: Family) -> tuple[bool, int]:
+        return with_tokenizer and family.overrules_tokenizers, family.adds(config)
+
+    return min(fitting, key=cost)
 
 
 def read(

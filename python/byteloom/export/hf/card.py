@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from byteloom import __version__
+from byteloom.export.hf.family import Family
 from byteloom.markdown import table
 from byteloom.model import TransformerLM
 
 
-def card(model: TransformerLM, name: str, architecture: str, figures: Mapping[str, object]) -> str:
+def card(model: TransformerLM, name: str, family: Family, figures: Mapping[str, object]) -> str:
     """The text of ``README.md``.
 
     Args:
         model: what it is about.
         name: of the folder.
-        architecture: the class in transformers.
+        family: the architecture.
         figures: what is to be told, in order.
     """
     config = model.config
+    opener = "PreTrainedTokenizerFast" if family.overrules_tokenizers else "AutoTokenizer"
     told = {
         "parameters": model.num_parameters(),
         "without embeddings": model.num_parameters(embeddings=False),
@@ -39,14 +41,14 @@ tags:
 
 # {name}
 
-A language model trained with byteloom {__version__}, as a `{architecture}`.
+A language model trained with byteloom {__version__}, as a `{family.architecture}`.
 
 {table(["", name], rows)}
 
 ```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, {opener}
 
-tokenizer = AutoTokenizer.from_pretrained("{name}")
+tokenizer = {opener}.from_pretrained("{name}")
 model = AutoModelForCausalLM.from_pretrained("{name}")
 ids = tokenizer("Once upon a time", return_tensors="pt")
 print(tokenizer.decode(model.generate(**ids, max_new_tokens=50)[0]))

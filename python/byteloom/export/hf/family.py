@@ -32,6 +32,8 @@ class Family:
     """Which numbers rotary positions turn together."""
     transposed: frozenset[str] = field(default_factory=frozenset)
     """Last names of their modules whose matrices are (in, out)."""
+    overrules_tokenizers: bool = False
+    """Whether ``AutoTokenizer`` opens any tokenizer beside it as if it were the published one."""
 
     def read(self, settings: Settings) -> ModelConfig:
         """A ``config.json`` -> a configuration.

@@ -7,7 +7,7 @@ one file more (Mixtral, Qwen 3 MoE).
 from byteloom.export.hf.families.cohere import COHERE, COHERE2
 from byteloom.export.hf.families.gemma import GEMMA, GEMMA2
 from byteloom.export.hf.families.gpt2 import GPT2
-from byteloom.export.hf.families.llama import GRANITE, LLAMA, MISTRAL, SMOLLM3
+from byteloom.export.hf.families.llama import GRANITE, LLAMA, MINISTRAL, MISTRAL, SMOLLM3
 from byteloom.export.hf.families.nanochat import NANOCHAT
 from byteloom.export.hf.families.olmo2 import OLMO2
 from byteloom.export.hf.families.qwen import QWEN2, QWEN3
@@ -17,6 +17,7 @@ from byteloom.export.hf.family import Family
 FAMILIES: tuple[Family, ...] = (
     LLAMA,
     MISTRAL,
+    MINISTRAL,
     QWEN2,
     QWEN3,
     SMOLLM3,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from byteloom.export.hf.families.common import ATTENTION_BIAS, GATED, NAMES, RMS, sizes
 from byteloom.export.hf.family import Family
-from byteloom.export.hf.layers import OneWindow, Positionless
+from byteloom.export.hf.layers import OneWindow, Positionless, Windows
 from byteloom.export.hf.rotary import Rotary
 from byteloom.export.hf.rules import Formula, HeadSize, Same
 
@@ -37,6 +37,21 @@ MISTRAL = Family(
         Rotary(),
         GATED,
         OneWindow(default=4096),
+    ),
+    NAMES,
+)
+
+#: Ministral 8B: some layers see through a window, the others see all.
+MINISTRAL = Family(
+    "ministral",
+    "MinistralForCausalLM",
+    (
+        *sizes(HeadSize(), kv_heads=8, context=4096 * 32),
+        RMS,
+        _EPS,
+        Rotary(),
+        GATED,
+        Windows(),
     ),
     NAMES,
 )

@@ -21,6 +21,7 @@ QWEN2 = Family(
         Windows(switch=True),
     ),
     NAMES,
+    overrules_tokenizers=True,
 )
 
 QWEN3 = Family(

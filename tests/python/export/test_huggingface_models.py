@@ -1,0 +1,205 @@
+"""Models of transformers read, and written again: the same logits and the same text, both times."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from byteloom import config, presets
+from byteloom.export import hf
+from byteloom.export.hf.canonical import canonical
+from byteloom.generation import generate_ids
+from byteloom.model import ModelConfig
+from peers import CONTEXT, PEERS, VOCAB, by_chance, ids, make_peer
+
+transformers = pytest.importorskip("transformers")
+
+
+def opened(folder: Path) -> Any:
+    """The folder as transformers' users open it."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager")
+    return model.eval()
+
+
+def assert_same(found: torch.Tensor, wanted: torch.Tensor) -> None:
+    assert wanted.std() > 0.05, "a test in which all logits are alike shows nothing"
+    assert_close(found, wanted, rtol=1e-4, atol=1e-4 * float(wanted.abs().max()))
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_a_peer_comes_in_and_goes_out_the_same(name: str, tmp_path: Path) -> None:
+    peer, text = make_peer(name), ids()
+    peer.save_pretrained(tmp_path / "theirs")
+    model, tokenizer = hf.read(tmp_path / "theirs")
+    assert tokenizer is None
+    with torch.no_grad():
+        wanted = peer(text).logits
+        assert_same(model(text), wanted)
+        hf.write(model, None, tmp_path / "ours")
+        again = opened(tmp_path / "ours")
+        assert type(again) is type(peer)
+        assert_same(again(text).logits, wanted)
+    # What byteloom writes, it reads as the same model, to the bit.
+    ours, _ = hf.read(tmp_path / "ours")
+    assert canonical(ours.config) == canonical(model.config)
+    assert all(torch.equal(w, ours.state_dict()[n]) for n, w in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_a_peer_writes_the_same_text(name: str, tmp_path: Path) -> None:
+    peer, prompt = make_peer(name), ids(1, 8)
+    peer.save_pretrained(tmp_path / "theirs")
+    model, _ = hf.read(tmp_path / "theirs")
+    wanted = peer.generate(prompt, max_new_tokens=16, do_sample=False, use_cache=True)
+    found = generate_ids(model, prompt[0].tolist(), max_new_tokens=16, temperature=0.0)
+    assert list(found) == wanted[0, 8:].tolist()
+    assert len(set(wanted[0].tolist())) > 3
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_a_preset_in_small_goes_out_and_comes_in(name: str, tmp_path: Path) -> None:
+    full = presets.load(name)
+    small: dict[str, Any] = {"vocab_size": VOCAB, "context_length": CONTEXT, "num_heads": 4, "num_layers": 4}
+    small |= {"d_model": 32, "ffn": {"d_ff": 48}}
+    small["embedding_scale"] = full.embedding_scale and 32**0.5
+    attention = full.attention
+    small["attention"] = {
+        "num_kv_heads": attention.num_kv_heads and 2,
+        "d_head": attention.d_head and 8,
+        "scale": attention.scale and 8**-0.5,
+        "window": attention.window and 5,
+    }
+    if name == "llama3":
+        small["position"] = {"scaling": {"original_context": 16}}
+    config = presets.load(name, **_without_none(small))
+    model = config.build().eval()
+    by_chance(model)
+    hf.write(model, None, tmp_path / "ours")
+    with torch.no_grad():
+        assert_same(opened(tmp_path / "ours")(ids()).logits, model(ids()))
+    again, _ = hf.read(tmp_path / "ours")
+    with torch.no_grad():
+        assert torch.equal(again(ids()), model(ids()))
+
+
+def _without_none(tables: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in tables.items()
+        if value is not None
+    }
+
+
+@pytest.mark.parametrize(
+    ("over", "architecture"),
+    [
+        ({}, "LlamaForCausalLM"),
+        ({"tie_embeddings": True}, "LlamaForCausalLM"),
+        ({"position": {"layout": "half"}, "ffn": {"kind": "geglu"}}, "LlamaForCausalLM"),
+        ({"position": {"scaling": {"kind": "ntk", "factor": 4.0}}}, "LlamaForCausalLM"),
+        ({"attention": {"window": 5}}, "MistralForCausalLM"),
+        ({"attention": {"window": 5, "bias": True}}, "Qwen2ForCausalLM"),
+        ({"full_every": 3, "attention": {"window": 5}}, "MinistralForCausalLM"),
+        ({"d_model": 30, "attention": {"d_head": 8}}, "MistralForCausalLM"),
+        # A window that reaches over the whole text is none.
+        ({"attention": {"window": 99}}, "LlamaForCausalLM"),
+        ({"position": {"kind": "none"}}, "SmolLM3ForCausalLM"),
+        ({"positionless_every": 3}, "SmolLM3ForCausalLM"),
+        ({"block": {"residual_scale": 0.5}, "logit_scale": 0.25}, "GraniteForCausalLM"),
+        ({"attention": {"scale": 0.3}}, "GraniteForCausalLM"),
+        (
+            {"attention": {"qk_norm": {"kind": "rmsnorm"}, "qk_norm_over": "head"}},
+            "Qwen3ForCausalLM",
+        ),
+        # nanoGPT without biases: those of the architecture are zeros.
+        (
+            {"norm": {"kind": "layernorm"}, "position": {"kind": "learned"}}
+            | {"ffn": {"kind": "gelu"}, "tie_embeddings": True},
+            "GPT2LMHeadModel",
+        ),
+        ({"norm": {"kind": "layernorm"}, "ffn": {"kind": "relu"}}, "Starcoder2ForCausalLM"),
+        # The gains that the architecture has are ones.
+        ({"norm": {"gain": False}}, "LlamaForCausalLM"),
+    ],
+)
+def test_byteloom_models_find_their_architecture(
+    over: dict[str, Any], architecture: str, tmp_path: Path
+) -> None:
+    sizes = {"vocab_size": VOCAB, "context_length": CONTEXT, "d_model": 32, "num_heads": 4}
+    model = config.load(ModelConfig, {**sizes, **over}).build(seed=0).eval()
+    by_chance(model)
+    hf.write(model, None, tmp_path / "ours")
+    peer = opened(tmp_path / "ours")
+    assert type(peer).__name__ == architecture
+    again, _ = hf.read(tmp_path / "ours")
+    with torch.no_grad():
+        assert_same(peer(ids()).logits, model(ids()))
+        assert_same(again(ids()), model(ids()))
+
+
+def test_settings_of_transformers_4_are_understood(tmp_path: Path) -> None:
+    """There, theta stood alone, what scales it apart, and types had another name."""
+    peer = make_peer("llama3")
+    peer.save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    settings = json.loads(path.read_text())
+    rope = settings.pop("rope_parameters")
+    settings["rope_theta"] = rope.pop("rope_theta")
+    rope["type"] = rope.pop("rope_type")
+    settings |= {"rope_scaling": rope, "torch_dtype": settings.pop("dtype")}
+    path.write_text(json.dumps(settings))
+    model, _ = hf.read(tmp_path)
+    with torch.no_grad():
+        assert_same(model(ids()), peer(ids()).logits)
+
+
+def test_weights_in_several_files_are_one_model(tmp_path: Path) -> None:
+    peer = make_peer("qwen2")
+    peer.save_pretrained(tmp_path / "theirs", max_shard_size="30KB")
+    assert len(list((tmp_path / "theirs").glob("model-*.safetensors"))) > 2
+    model, _ = hf.read(tmp_path / "theirs")
+    hf.write(model, None, tmp_path / "ours", shard_bytes=30_000)
+    files = sorted(path.name for path in (tmp_path / "ours").glob("*.safetensors"))
+    assert len(files) > 2 and files[0] == f"model-00001-of-{len(files):05d}.safetensors"
+    with torch.no_grad():
+        assert_same(opened(tmp_path / "ours")(ids()).logits, peer(ids()).logits)
+    again, _ = hf.read(tmp_path / "ours")
+    assert all(torch.equal(w, again.state_dict()[n]) for n, w in model.state_dict().items())
+
+
+def test_weights_keep_their_type_on_the_way_out(tmp_path: Path) -> None:
+    model = ModelConfig(VOCAB, CONTEXT, 32, 1, 2).build(seed=0).bfloat16()
+    hf.write(model, None, tmp_path / "ours")
+    peer = opened(tmp_path / "ours")
+    assert peer.dtype is torch.bfloat16
+    again, _ = hf.read(tmp_path / "ours")
+    assert again.lm_head.weight.dtype is torch.float32
+    assert torch.equal(again.lm_head.weight, model.lm_head.weight.float())
+
+
+def test_the_first_gpt2_is_read(tmp_path: Path) -> None:
+    """Its file has no part of the name before the layers, and the masks of old."""
+    from safetensors.torch import load_file, save_file
+
+    peer = make_peer("gpt2")
+    peer.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    old = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
+    old["h.0.attn.bias"] = torch.ones(1, 1, CONTEXT, CONTEXT).tril()
+    save_file(old, tmp_path / "model.safetensors")
+    model, _ = hf.read(tmp_path)
+    with torch.no_grad():
+        assert_same(model(ids()), peer(ids()).logits)
+
+
+def test_a_model_that_was_read_trains(tmp_path: Path) -> None:
+    make_peer("llama3").save_pretrained(tmp_path)
+    model, _ = hf.read(tmp_path)
+    assert model.lm_head.weight is model.token_embeddings.weight
+    model.loss(ids()[:, :-1], ids()[:, 1:]).objective.backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
