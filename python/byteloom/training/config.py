@@ -35,7 +35,8 @@ class DataConfig:
     """Where the tokens are. Relative paths count from where the command runs."""
 
     train: Path | tuple[Path, ...]
-    """Token file to learn from: .npy, .bin of raw uint16 ids, or a folder of shards; or a list."""
+    """Token file to learn from: .npy, .bin of raw uint16 ids, or a folder of shards; or a list.
+    That of a model which was imported is empty."""
     weights: tuple[Weight, ...] | None = None
     """How much is drawn from each of a list; none: as they are long, all equally often."""
     valid: Path | None = None
@@ -48,8 +49,6 @@ class DataConfig:
     """The special token that ends a document; none: the tokenizer's first."""
 
     def __post_init__(self) -> None:
-        if not self.sources:
-            raise ValueError("train is an empty list: name at least one token file")
         if self.weights is not None and len(self.weights) != len(self.sources):
             raise ValueError(
                 f"{len(self.weights)} weights for {len(self.sources)} token files in train: give "
@@ -78,6 +77,8 @@ class TrainingConfig:
     """Steps in which accumulation grows from 1 to what it will be: large batches help late."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Of the initial weights and the order of the data."""
+    start: Path | None = None
+    """Run whose newest weights this one begins with, such as an imported one; none: by chance."""
     eval_interval: AtLeastOne = 250
     """Steps between evaluations on data.valid; the last step always has one."""
     eval_batches: AtLeastOne | Literal["all"] = 20
@@ -210,7 +211,9 @@ def resolve(tables: Mapping[str, Any], source: str | os.PathLike[str] = "") -> R
         tokenizer=run.data.tokenizer and run.data.tokenizer.absolute(),
     )
     training = replace(
-        run.training, num_threads=run.training.num_threads or torch.get_num_threads()
+        run.training,
+        num_threads=run.training.num_threads or torch.get_num_threads(),
+        start=run.training.start and run.training.start.absolute(),
     )
     return replace(run, data=data, training=training)
 
@@ -240,6 +243,7 @@ def _vocab_size(data: DataConfig) -> int:
     """What the data imply."""
     if data.tokenizer is not None:
         return Tokenizer.load(data.tokenizer).vocab_size
+    require_train(data)
     files = [*data.sources, data.valid]
     return 1 + max(TokenFile(path).max_id for path in files if path is not None)
 
@@ -268,6 +272,16 @@ def separator_id(data: DataConfig) -> int | None:
     return special[separator]
 
 
+def require_train(data: DataConfig) -> None:
+    """Refuses a run that would learn from nothing.
+
+    Raises:
+        ValueError: there is no token file.
+    """
+    if not data.sources:
+        raise ValueError("data.train is an empty list: name at least one token file")
+
+
 def check_data(run: RunConfig) -> None:
     """Makes sure that the model can learn from the data.
 
@@ -276,6 +290,7 @@ def check_data(run: RunConfig) -> None:
             short or have ids that the model lacks.
         FileNotFoundError: a file is gone.
     """
+    require_train(run.data)
     if run.data.tokenizer is not None:
         size = Tokenizer.load(run.data.tokenizer).vocab_size
         if size != run.model.vocab_size:
