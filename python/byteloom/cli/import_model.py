@@ -87,8 +87,8 @@ def run(args: argparse.Namespace) -> None:
     )
     if size is not None and size != vocab:
         say(
-            f"note: the model has {vocab:,} ids, the tokenizer {size:,}: those without a token were "
-            "never trained"
+            f"note: the model has {vocab:,} ids, the tokenizer {size:,}: those without a token "
+            "were never trained"
         )
 
 

@@ -192,8 +192,9 @@ def resolve(tables: Mapping[str, Any], source: str | os.PathLike[str] = "") -> R
     """Tables of a configuration file -> a configuration in which nothing is left open.
 
     ``model.vocab_size`` comes from the tokenizer, or else from the preset, or else from the
-    greatest id in the token files, where it is left out; paths become absolute, so that the run resumes from anywhere, and
-    the number of threads becomes fixed, for it decides the last bits of every sum.
+    greatest id in the token files, where it is left out; paths become absolute, so that the run
+    resumes from anywhere, and the number of threads becomes fixed, for it decides the last bits of
+    every sum.
 
     Raises:
         ValueError: what :func:`byteloom.config.load` refuses; a tokenizer, token files and a

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from commands import byteloom
 
 import byteloom as bl
 from byteloom.cli import import_model, train_lm
@@ -102,10 +101,10 @@ def test_an_imported_model_is_no_run_to_resume(
     assert "data.train is an empty list" in capsys.readouterr().err
 
 
-def test_the_command_says_what_it_was(folder: Path) -> None:
-    done = byteloom("import", folder / "gpt2", "-o", folder / "again", "--json")
-    assert done.returncode == 0, done.stderr
-    figures: dict[str, Any] = json.loads(done.stdout)
+def test_the_command_says_what_it_was(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["import", str(folder / "gpt2"), "-o", str(folder / "again"), "--json"]
+    assert cli.main(argv) == 0
+    figures: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert figures == {
         "run": str(folder / "again"),
         "architecture": "GPT2LMHeadModel",

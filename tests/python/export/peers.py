@@ -1,4 +1,4 @@
-"""Tiny models of transformers, of every architecture that byteloom knows, with weights by chance."""
+"""Tiny models of transformers, of every architecture that byteloom knows, weights by chance."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from peers import CONTEXT, PEERS, VOCAB, by_chance, ids, make_peer
 from torch.testing import assert_close
 
 from byteloom import config, presets
@@ -15,7 +16,6 @@ from byteloom.export import hf
 from byteloom.export.hf.canonical import canonical
 from byteloom.generation import generate_ids
 from byteloom.model import ModelConfig
-from peers import CONTEXT, PEERS, VOCAB, by_chance, ids, make_peer
 
 transformers = pytest.importorskip("transformers")
 
@@ -64,7 +64,12 @@ def test_a_peer_writes_the_same_text(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", presets.names())
 def test_a_preset_in_small_goes_out_and_comes_in(name: str, tmp_path: Path) -> None:
     full = presets.load(name)
-    small: dict[str, Any] = {"vocab_size": VOCAB, "context_length": CONTEXT, "num_heads": 4, "num_layers": 4}
+    small: dict[str, Any] = {
+        "vocab_size": VOCAB,
+        "context_length": CONTEXT,
+        "num_heads": 4,
+        "num_layers": 4,
+    }
     small |= {"d_model": 32, "ffn": {"d_ff": 48}}
     small["embedding_scale"] = full.embedding_scale and 32**0.5
     attention = full.attention

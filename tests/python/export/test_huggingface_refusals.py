@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peers import CONTEXT, VOCAB, make_peer
 
 from byteloom import config
 from byteloom.export import hf
 from byteloom.model import ModelConfig
-from peers import CONTEXT, VOCAB, make_peer
 
 SIZES = {"vocab_size": VOCAB, "context_length": CONTEXT, "d_model": 32, "num_heads": 4}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peers import PEERS, by_chance, ids, make_peer
 from torch.testing import assert_close
 
 import byteloom as bl
@@ -15,15 +16,20 @@ from byteloom.export.hf.families import FAMILIES
 from byteloom.export.hf.tokenizer_files import begin_and_end, write
 from byteloom.model import ModelConfig
 from byteloom.nn import MultiHeadConfig
-from peers import PEERS, by_chance, ids, make_peer
 
 transformers = pytest.importorskip("transformers")
 
 END = "<|endoftext|>"
-TEXT = "It's the text that they'll train on: naïve — 中文 12 345.\n\n\tdef f(x):  return x ** 2\n" * 9
+TEXT = (
+    "It's the text that they'll train on: naïve — 中文 12 345.\n\n\tdef f(x):  return x ** 2\n" * 9
+)
 NASTY = [
     *("", " ", "  ", "\n", " \n\n  x", "\t\tx \r\n", "a .", "it 's , isn 't ?", "don't DON'T"),
-    *("é e\u0301 ß Ω я 中文。ひら 한글 ع", "½ Ⅷ ٣ ² १ 0042", "😀👩\u200d👩\u200d👧 \ufeff\x00\x7f\ufffd"),
+    *(
+        "é e\u0301 ß Ω я 中文。ひら 한글 ع",
+        "½ Ⅷ ٣ ² १ 0042",
+        "😀👩\u200d👩\u200d👧 \ufeff\x00\x7f\ufffd",
+    ),
     *(END, f"a{END}b", f" {END} {END}{END} ", "<|endoftext", "<|end|>", "<s></s>[INST]▁ ▁"),
     *("\u2028\x0b\x1c\x85\xa0\u3000x", "a" * 500, TEXT),
 ]
@@ -61,9 +67,7 @@ def test_ids_are_byteloom_s_beside_any_architecture(
     assert peer.model_max_length == 32
 
 
-def test_a_qwen2_with_another_tokenizer_is_a_llama(
-    tokenizer: bl.Tokenizer, tmp_path: Path
-) -> None:
+def test_a_qwen2_with_another_tokenizer_is_a_llama(tokenizer: bl.Tokenizer, tmp_path: Path) -> None:
     """``AutoTokenizer`` would take the tokenizer for Qwen's; a Llama's output bias can be zeros."""
     config = presets.load(
         "qwen2",

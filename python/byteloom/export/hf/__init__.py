@@ -37,7 +37,7 @@ def write(
     figures: Mapping[str, object] | None = None,
     shard_bytes: int = SHARD_BYTES,
 ) -> None:
-    """Writes a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` open, whole or not at all.
+    """Writes a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` open, or nothing.
 
     Logits are the model's, up to the last bits of float32; weights have the type they have here.
 

@@ -25,7 +25,9 @@ def flat(tables: dict[str, Any], prefix: str = "") -> Flat:
     """
     found: Flat = {}
     for key, value in tables.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        found |= (
+            flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
     return found
 
 

@@ -83,7 +83,8 @@ def write(tensors: Sequence[Pending], folder: Path, shard_bytes: int) -> None:
         if shards[-1] and sum(t.size for t in shards[-1]) + tensor.size > shard_bytes:
             shards.append([])
         shards[-1].append(tensor)
-    n, where = len(shards), {}
+    n = len(shards)
+    where: dict[str, str] = {}
     for i, shard in enumerate(shards, 1):
         name = ONE if n == 1 else f"model-{i:05d}-of-{n:05d}.safetensors"
         where |= {tensor.name: name for tensor in shard}

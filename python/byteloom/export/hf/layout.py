@@ -38,4 +38,5 @@ def change(weight: Tensor, d_head: int, before: str, after: str) -> Tensor:
     if before == after:
         return weight
     places = order(d_head, before)[order(d_head, after).argsort()]
-    return weight.unflatten(0, (-1, d_head))[:, places].flatten(0, 1)
+    heads = weight.view(-1, d_head, *weight.shape[1:])
+    return heads[:, places].flatten(0, 1)

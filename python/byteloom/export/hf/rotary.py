@@ -26,7 +26,9 @@ class Rotary:
             raise ValueError("rope_parameters differ from layer to layer: byteloom has one scheme")
         fraction = said.get("partial_rotary_factor", settings.get("partial_rotary_factor"))
         if fraction not in (None, 1.0):
-            raise ValueError(f"partial_rotary_factor is {fraction}, which this family does not have")
+            raise ValueError(
+                f"partial_rotary_factor is {fraction}, which this family does not have"
+            )
         found["position.kind"] = "rotary"
         found["position.layout"] = self.layout
         theta = said.get("rope_theta", settings.get("rope_theta"))
@@ -34,7 +36,9 @@ class Rotary:
         if kind in ("default", "dynamic"):
             return
         if kind not in ("linear", "llama3", "yarn"):
-            raise ValueError(f"rope_type is {kind!r}: byteloom has default, linear, llama3 and yarn")
+            raise ValueError(
+                f"rope_type is {kind!r}: byteloom has default, linear, llama3 and yarn"
+            )
         scaling: Flat = {"kind": kind, "factor": float(said["factor"])}
         if kind != "linear":
             original = said.get("original_max_position_embeddings")

@@ -1,8 +1,8 @@
 """How a ``config.json`` and a model's configuration say the same: each rule knows both directions.
 
-Configurations are flat here, ``{"norm.eps": 1e-5, ...}``: a rule sets the keys it knows, and what no
-rule sets has its default. Whether a family can express a configuration needs no rule: it can exactly
-if writing and reading gives the configuration back.
+Configurations are flat here, ``{"norm.eps": 1e-5, ...}``: a rule sets the keys it knows, and what
+no rule sets has its default. Whether a family can express a configuration needs no rule: it can
+exactly if writing and reading gives the configuration back.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def _first(names: Sequence[str], special: dict[str, int]) -> str | None:
 
 
 def write(tokenizer: Tokenizer, folder: Path, context_length: int) -> None:
-    """Writes ``tokenizer.json`` and ``tokenizer_config.json``: ids are byteloom's, none is added."""
+    """Writes what ``AutoTokenizer`` opens: ids are byteloom's, and none is added."""
     tokenizer.save(folder / "tokenizer.json")
     begin, end = begin_and_end(tokenizer)
     settings: dict[str, Any] = {

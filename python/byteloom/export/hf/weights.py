@@ -1,4 +1,4 @@
-"""Weights <-> those of an architecture: names, orders of rows, and matrices that lie the other way."""
+"""Weights <-> those of an architecture: names, orders of rows, matrices the other way round."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ def load(config: ModelConfig, family: Family, weights: Weights) -> TransformerLM
     Raises:
         ValueError: weights are missing, of other shapes, or more than the architecture has.
     """
-    shapes, state = named(config), {}
+    shapes = named(config)
+    state: dict[str, Tensor] = {}
     used = set()
     for theirs, parts in family.groups(list(shapes)):
         # Models without an output map are saved without the first part of the name.
@@ -128,7 +129,7 @@ def _ours(
         raise ValueError(
             f"{theirs} has shape {tuple(tensor.shape)}; by config.json it has {wanted}"
         )
-    for name, part in zip(parts, tensor.split(rows), strict=True):
+    for name, part in zip(parts, torch.split(tensor, rows), strict=True):
         turned = part.float()
         if config.position.kind == "rotary" and _TURNED.search(name):
             d_head = config.attention.head_size(config.d_model, config.num_heads)

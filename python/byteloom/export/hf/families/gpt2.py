@@ -1,4 +1,4 @@
-"""GPT-2: learned places, and one matrix of queries, keys and values, whose matrices are (in, out)."""
+"""GPT-2: learned places, one matrix of queries, keys and values, and matrices (in, out)."""
 
 from __future__ import annotations
 

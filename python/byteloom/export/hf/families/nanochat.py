@@ -13,7 +13,8 @@ NANOCHAT = Family(
     (
         *sizes(HeadSize(is_free=False)),
         RMS,
-        # There, queries and keys are turned first and normalised then: without gains it is the same.
+        # There, queries and keys are turned before they are normalised: without gains, it is
+        # the same.
         Always(
             embedding_norm=True,
             norm__gain=False,

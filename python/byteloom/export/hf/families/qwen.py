@@ -1,4 +1,4 @@
-"""Qwen 2 (arXiv:2407.10671), with biases, and Qwen 3 (arXiv:2505.09388), with norms in their stead."""
+"""Qwen 2 (arXiv:2407.10671) with biases, Qwen 3 (arXiv:2505.09388) with norms in their stead."""
 
 from __future__ import annotations
 
