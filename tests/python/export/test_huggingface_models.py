@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -208,3 +209,75 @@ def test_a_model_that_was_read_trains(tmp_path: Path) -> None:
     assert model.lm_head.weight is model.token_embeddings.weight
     model.loss(ids()[:, :-1], ids()[:, 1:]).objective.backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_dropout_goes_along(tmp_path: Path) -> None:
+    model = presets.load(
+        "gpt2", vocab_size=VOCAB, context_length=CONTEXT, d_model=32, num_heads=4, num_layers=1
+    )
+    hf.write(dataclasses.replace(model, dropout=0.25).build(seed=0), None, tmp_path / "out")
+    settings = opened(tmp_path / "out").config
+    assert (settings.embd_pdrop, settings.resid_pdrop, settings.attn_pdrop) == (0.25, 0.25, 0.0)
+
+
+ROPE: dict[str, Any] = {"rope_scaling": None}
+#: What the published models' config.json say, in the form of their time, sizes of vectors first.
+HUB: dict[str, dict[str, Any]] = {
+    "gpt2": {"n_embd": 768, "n_ctx": 1024, "n_head": 12, "n_layer": 12, "n_positions": 1024}
+    | {"activation_function": "gelu_new", "layer_norm_epsilon": 1e-05, "vocab_size": 50257},
+    "llama2": {"hidden_size": 4096, "intermediate_size": 11008, "max_position_embeddings": 4096}
+    | {"num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 32}
+    | {"hidden_act": "silu", "rms_norm_eps": 1e-05, "vocab_size": 32000, **ROPE},
+    "llama3": {"hidden_size": 4096, "intermediate_size": 14336, "rope_theta": 500000.0}
+    | {"num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8}
+    | {"rms_norm_eps": 1e-05, "vocab_size": 128256, "max_position_embeddings": 131072}
+    | {"rope_scaling": {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+       | {"original_max_position_embeddings": 8192, "rope_type": "llama3"}},
+    "qwen2": {"hidden_size": 3584, "intermediate_size": 18944, "max_window_layers": 28}
+    | {"num_attention_heads": 28, "num_hidden_layers": 28, "num_key_value_heads": 4}
+    | {"rms_norm_eps": 1e-06, "rope_theta": 1000000.0, "sliding_window": 131072}
+    | {"use_sliding_window": False, "vocab_size": 152064, "max_position_embeddings": 131072},
+    "qwen3": {"hidden_size": 4096, "intermediate_size": 12288, "head_dim": 128, **ROPE}
+    | {"num_attention_heads": 32, "num_hidden_layers": 36, "num_key_value_heads": 8}
+    | {"rms_norm_eps": 1e-06, "rope_theta": 1000000, "max_position_embeddings": 40960}
+    | {"sliding_window": None, "use_sliding_window": False, "vocab_size": 151936},
+    "gemma2": {"hidden_size": 2304, "intermediate_size": 9216, "head_dim": 256}
+    | {"num_attention_heads": 8, "num_hidden_layers": 26, "num_key_value_heads": 4}
+    | {"hidden_act": "gelu_pytorch_tanh", "hidden_activation": "gelu_pytorch_tanh"}
+    | {"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0, "sliding_window": 4096}
+    | {"query_pre_attn_scalar": 256, "rms_norm_eps": 1e-06, "vocab_size": 256000}
+    | {"rope_theta": 10000.0, "max_position_embeddings": 8192},
+    "olmo2": {"hidden_size": 4096, "intermediate_size": 11008, "rope_theta": 500000, **ROPE}
+    | {"num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 32}
+    | {"rms_norm_eps": 1e-06, "vocab_size": 100352, "max_position_embeddings": 4096},
+    "command-r": {"hidden_size": 8192, "intermediate_size": 22528, "logit_scale": 0.0625}
+    | {"num_attention_heads": 64, "num_hidden_layers": 40, "num_key_value_heads": 64}
+    | {"layer_norm_eps": 1e-05, "rope_theta": 8000000.0, "use_qk_norm": False}
+    | {"vocab_size": 256000, "max_position_embeddings": 8192},
+    "command-r7b": {"hidden_size": 4096, "intermediate_size": 14336, "logit_scale": 0.25}
+    | {"num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8}
+    | {"head_dim": 128, "layer_norm_eps": 1e-05, "rope_theta": 50000, "sliding_window": 4096}
+    | {"sliding_window_pattern": 4, "vocab_size": 256000, "max_position_embeddings": 131072},
+    "smollm3": {"hidden_size": 2048, "intermediate_size": 11008, "rope_theta": 5000000.0, **ROPE}
+    | {"num_attention_heads": 16, "num_hidden_layers": 36, "num_key_value_heads": 4}
+    | {"no_rope_layer_interval": 4, "no_rope_layers": [1, 1, 1, 0] * 9, "vocab_size": 128256}
+    | {"rms_norm_eps": 1e-06, "use_sliding_window": False, "max_position_embeddings": 65536},
+    "nanochat": {"hidden_size": 1280, "intermediate_size": 5120, "hidden_act": "relu2"}
+    | {"num_attention_heads": 10, "num_hidden_layers": 20, "num_key_value_heads": 10}
+    | {"final_logit_softcapping": 15.0, "rms_norm_eps": 1e-06, "vocab_size": 65536},
+}  # fmt: skip
+KINDS = {"llama2": "llama", "llama3": "llama", "command-r": "cohere", "command-r7b": "cohere2"}
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_a_preset_is_what_the_published_settings_say(name: str, tmp_path: Path) -> None:
+    """And transformers takes them for a model of as many parameters."""
+    settings = {"model_type": KINDS.get(name, name), **HUB[name]}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    _, found = hf.read_config(tmp_path)
+    assert canonical(found) == canonical(presets.load(name))
+    peer_config = transformers.AutoConfig.from_pretrained(tmp_path)
+    with torch.device("meta"):
+        peer = transformers.AutoModelForCausalLM.from_config(peer_config)
+        model = found.build()
+    assert peer.num_parameters() == model.num_parameters()

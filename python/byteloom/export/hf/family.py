@@ -52,7 +52,7 @@ class Family:
         Raises:
             ValueError: nothing comes near.
         """
-        keys = canonical(model)
+        keys = {**canonical(model), "dropout": model.dropout}
         settings: dict[str, Any] = {
             "architectures": [self.architecture],
             "model_type": self.model_type,

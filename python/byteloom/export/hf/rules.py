@@ -167,6 +167,24 @@ class HeadSize:
             settings["head_dim"] = config["attention.d_head"]
 
 
+@dataclass(frozen=True)
+class Dropout:
+    """For those who train the model on; what it computes does not depend on it."""
+
+    theirs: tuple[str, ...]
+    """Of embeddings and of what layers add, which is one number here."""
+    never: tuple[str, ...]
+    """Elsewhere, where byteloom has none."""
+
+    def read(self, settings: Settings, found: Flat) -> None:
+        """Nothing: another may be right for what is learned next."""
+
+    def write(self, config: Flat, settings: dict[str, Any]) -> None:
+        """The number."""
+        settings |= dict.fromkeys(self.theirs, config["dropout"])
+        settings |= dict.fromkeys(self.never, 0.0)
+
+
 def activations(*, gated: bool) -> dict[str, Flat]:
     """The words of ``hidden_act`` and what they are here."""
     tanh = {"ffn.approximate": "tanh"}

@@ -8,6 +8,7 @@ from byteloom.export.hf.family import Family
 from byteloom.export.hf.rules import (
     Always,
     Choice,
+    Dropout,
     Flat,
     HeadSize,
     Only,
@@ -48,6 +49,7 @@ GPT2 = Family(
         Only("scale_attn_weights", True),
         Only("scale_attn_by_inverse_layer_idx", False),
         Only("add_cross_attention", False),
+        Dropout(("embd_pdrop", "resid_pdrop"), never=("attn_pdrop",)),
     ),
     {
         "token_embeddings": "transformer.wte",

@@ -6,7 +6,7 @@ from byteloom.export.hf.families.common import NAMES, sizes
 from byteloom.export.hf.family import Family
 from byteloom.export.hf.layers import OneWindow
 from byteloom.export.hf.rotary import Rotary
-from byteloom.export.hf.rules import Always, Choice, HeadSize, Same, activations
+from byteloom.export.hf.rules import Always, Choice, Dropout, HeadSize, Same, activations
 
 STARCODER2 = Family(
     "starcoder2",
@@ -19,6 +19,7 @@ STARCODER2 = Family(
         Same("use_bias", "attention.bias", "attention.output_bias", "ffn.bias", default=True),
         Choice("hidden_act", activations(gated=False), "gelu_pytorch_tanh"),
         OneWindow(),
+        Dropout(("embedding_dropout", "residual_dropout"), never=("attention_dropout",)),
     ),
     {
         **NAMES,
