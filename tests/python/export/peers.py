@@ -49,6 +49,11 @@ PEERS: dict[str, tuple[str, dict[str, Any]]] = {
         "llama",
         {"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}},
     ),
+    # Numbers with which some pairs are kept, some divided, and some are between.
+    "llama with all of yarn": (
+        "llama",
+        {"rope_parameters": {"rope_type": "yarn", "rope_theta": 10.0, "factor": 4.0}},
+    ),
     "mistral": ("mistral", {"sliding_window": 5}),
     "ministral": (
         "ministral",
@@ -77,6 +82,13 @@ PEERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 for _name in ("llama3", "llama with yarn"):
     PEERS[_name][1]["rope_parameters"]["original_max_position_embeddings"] = 16
+PEERS["llama with all of yarn"][1]["rope_parameters"] |= {
+    "original_max_position_embeddings": 64,
+    "beta_fast": 4.0,
+    "beta_slow": 0.5,
+    "mscale": 2.0,
+    "mscale_all_dim": 0.5,
+}
 PEERS["llama3"][1]["rope_parameters"] |= {"low_freq_factor": 1.0, "high_freq_factor": 4.0}
 
 

@@ -15,6 +15,8 @@ from torch.testing import assert_close
 from byteloom import config, presets
 from byteloom.export import hf
 from byteloom.export.hf.canonical import canonical
+from byteloom.export.hf.families import FAMILIES
+from byteloom.export.hf.family import Family
 from byteloom.generation import generate_ids
 from byteloom.model import ModelConfig
 
@@ -122,6 +124,16 @@ def _without_none(tables: dict[str, Any]) -> dict[str, Any]:
             {"attention": {"qk_norm": {"kind": "rmsnorm"}, "qk_norm_over": "head"}},
             "Qwen3ForCausalLM",
         ),
+        (
+            {"block": {"kind": "parallel"}, "norm": {"kind": "layernorm"}}
+            | {"position": {"layout": "half"}, "logit_scale": 0.5},
+            "CohereForCausalLM",
+        ),
+        (
+            {"embedding_norm": True, "norm": {"gain": False}, "ffn": {"kind": "relu_squared"}}
+            | {"attention": {"qk_norm": {"kind": "rmsnorm", "gain": False}}},
+            "NanoChatForCausalLM",
+        ),
         # nanoGPT without biases: those of the architecture are zeros.
         (
             {"norm": {"kind": "layernorm"}, "position": {"kind": "learned"}}
@@ -146,6 +158,28 @@ def test_byteloom_models_find_their_architecture(
     with torch.no_grad():
         assert_same(peer(ids()).logits, model(ids()))
         assert_same(again(ids()), model(ids()))
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.model_type)
+def test_what_a_folder_does_not_say_is_what_transformers_takes(
+    family: Family, tmp_path: Path
+) -> None:
+    sizes: dict[str, Any] = {"hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 96}
+    sizes = {"vocab_size": 50, "num_hidden_layers": 6, **sizes}
+    if family.model_type == "gpt2":
+        sizes = {"vocab_size": 50, "n_embd": 64, "n_head": 4, "n_layer": 6}
+    elif family.model_type in ("mistral", "ministral", "qwen2", "qwen3", "gemma", "starcoder2"):
+        sizes["num_attention_heads"] = 32  # theirs of keys and values are 2, 8, 16 or 32
+    settings = {"model_type": family.model_type, **sizes}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    _, said = hf.read_config(tmp_path)
+    full = transformers.AutoConfig.for_model(**settings)
+    if getattr(full, "head_dim", "") is None:
+        del full.head_dim
+    full.save_pretrained(tmp_path)
+    assert len(json.loads((tmp_path / "config.json").read_text())) > len(settings) + 5
+    _, found = hf.read_config(tmp_path)
+    assert canonical(said) == canonical(found)
 
 
 def test_settings_of_transformers_4_are_understood(tmp_path: Path) -> None:
