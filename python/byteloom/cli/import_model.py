@@ -10,6 +10,7 @@ from pathlib import Path
 
 from byteloom.cli.common import HelpFormatter, add_json, execute, require_folder, say
 from byteloom.cli.extra import needs_training_extra
+from byteloom.tokenizer import Tokenizer
 
 DESCRIPTION = """\
 Make a run folder of a model that another program trained: a folder as Hugging Face's transformers
@@ -18,7 +19,7 @@ generate, eval, inspect and export take, takes it too; a run can begin with its 
 
 examples:
   byteloom import SmolLM3-3B/ -o runs/smollm3
-  byteloom import Llama-2-7b-hf/ -o runs/llama2 --without-tokenizer    # a SentencePiece
+  byteloom import Llama-2-7b-hf/ -o runs/llama2 --tokenizer none       # it is a SentencePiece
   byteloom generate runs/smollm3 --prompt "Once upon a time"
   train-lm runs/smollm3/config.toml --training.start runs/smollm3 --data.train my.npy -o runs/tuned
 
@@ -38,9 +39,10 @@ def build_parser() -> argparse.ArgumentParser:
         "-o", "--output", type=Path, required=True, metavar="RUN", help="folder to make"
     )
     parser.add_argument(
-        "--without-tokenizer",
-        action="store_true",
-        help="leave the tokenizer where it is, which byteloom may not have",
+        "--tokenizer",
+        metavar="FILE",
+        help="a tokenizer instead of the folder's, which may be of a kind that byteloom does not "
+        "have; none: the model alone",
     )
     add_json(parser)
     return parser
@@ -61,11 +63,20 @@ def run(args: argparse.Namespace) -> None:
     require_folder(args.output)
     if args.output.exists():
         raise ValueError(f"{args.output} is there already: give another -o")
+    other = None
+    if args.tokenizer not in (None, "none"):
+        other = Tokenizer.load(args.tokenizer)
     try:
-        model, tokenizer = hf.read(args.model, with_tokenizer=not args.without_tokenizer)
+        model, own = hf.read(args.model, with_tokenizer=args.tokenizer is None)
     except ValueError as error:
-        advice = " (--without-tokenizer)" if "without its tokenizer" in str(error) else ""
+        advice = " (--tokenizer none)" if "without its tokenizer" in str(error) else ""
         raise ValueError(f"{error}{advice}") from None
+    tokenizer = own or other
+    if tokenizer is not None and tokenizer.vocab_size > model.config.vocab_size:
+        raise ValueError(
+            f"the tokenizer has {tokenizer.vocab_size:,} tokens, the model only "
+            f"{model.config.vocab_size:,} ids"
+        )
     family, _ = hf.read_config(args.model)
     RunFolder.imported(args.output, model, tokenizer)
     vocab, size = model.config.vocab_size, tokenizer and tokenizer.vocab_size
@@ -85,6 +96,8 @@ def run(args: argparse.Namespace) -> None:
         f"parameters    {model.num_parameters():,}\n"
         f"tokenizer     {'none' if size is None else f'{size:,} tokens'}"
     )
+    if own is not None and (before := hf.prefix(args.model)):
+        say(f"note: the model is used to {before} before a text: begin prompts with it")
     if size is not None and size != vocab:
         say(
             f"note: the model has {vocab:,} ids, the tokenizer {size:,}: those without a token "

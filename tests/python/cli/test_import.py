@@ -124,9 +124,12 @@ def test_what_goes_wrong_leaves_nothing(folder: Path, capsys: pytest.CaptureFixt
     hf.write(ModelConfig(20, 8, 16, 1, 2).build(seed=0), None, odd)
     (odd / "tokenizer.json").write_text('{"model": {"type": "Unigram", "vocab": []}}')
     assert import_model.main([str(odd), "-o", str(folder / "new")]) == 1
-    assert "without its tokenizer (--without-tokenizer)" in capsys.readouterr().err
+    assert "without its tokenizer (--tokenizer none)" in capsys.readouterr().err
     assert set(folder.iterdir()) == there | {odd}
-    assert import_model.main([str(odd), "-o", str(folder / "new"), "--without-tokenizer"]) == 0
+    argv = [str(odd), "-o", str(folder / "new"), "--tokenizer"]
+    assert import_model.main([*argv, str(folder / "tokenizer.json")]) == 1
+    assert "the tokenizer has 257 tokens, the model only 20 ids" in capsys.readouterr().err
+    assert import_model.main([*argv, "none"]) == 0
     assert RunFolder.open(folder / "new").load_tokenizer() is None
 
 
@@ -141,3 +144,20 @@ def test_ids_without_a_token_are_kept_and_told_of(
     run = RunFolder.open(folder / "padded-run")
     assert run.load_model().config.vocab_size == 320
     assert run.load_tokenizer() == tokenizer
+
+
+def test_another_tokenizer_can_be_given(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with_bos = folder / "with-bos"
+    hf.write(ModelConfig(257, 32, 16, 1, 2).build(seed=0), None, with_bos)
+    settings = json.loads((folder / "tokenizer.json").read_text())
+    first = [{"SpecialToken": {"id": END, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+    settings["post_processor"] = {"type": "TemplateProcessing", "single": first, "pair": first}
+    (with_bos / "tokenizer.json").write_text(json.dumps(settings))
+    assert import_model.main([str(with_bos), "-o", str(folder / "bos-run")]) == 0
+    assert f"note: the model is used to {END} before a text" in capsys.readouterr().err
+    argv = [str(with_bos), "-o", str(folder / "given"), "--tokenizer"]
+    assert import_model.main([*argv, str(folder / "tokenizer.json")]) == 0
+    assert "note" not in capsys.readouterr().err
+    wanted = bl.Tokenizer.load(folder / "tokenizer.json")
+    for name in ("bos-run", "given"):
+        assert RunFolder.open(folder / name).load_tokenizer() == wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +152,49 @@ def test_a_pair_of_files_is_a_tokenizer_too(tokenizer: bl.Tokenizer, tmp_path: P
     tokenizer.save_vocab_merges(tmp_path / "vocab.json", tmp_path / "merges.txt")
     _, found = hf.read(tmp_path)
     assert found is not None and found.encode(TEXT) == tokenizer.encode(TEXT)
+
+
+def changed(tokenizer: bl.Tokenizer, folder: Path, **model: Any) -> Path:
+    """A Llama's folder whose tokenizer is that of Llama 3 in kind: a token is added, and more."""
+    hf.write(ModelConfig(400, 32, 16, 1, 2).build(seed=0), tokenizer, folder)
+    parts = json.loads((folder / "tokenizer.json").read_text())
+    parts["model"] |= model
+    begin = {"SpecialToken": {"id": END, "type_id": 0}}
+    text = {"Sequence": {"id": "A", "type_id": 0}}
+    ids = {END: {"id": END, "ids": [tokenizer.special_tokens[END]], "tokens": [END]}}
+    template = {"type": "TemplateProcessing", "single": [begin, text], "pair": [text, text]}
+    parts["post_processor"] = {
+        "type": "Sequence",
+        "processors": [
+            {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False}
+            | {"use_regex": True},
+            template | {"special_tokens": ids},
+        ],
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(parts))
+    return folder
+
+
+def test_a_tokenizer_like_llama_3s_is_read(tokenizer: bl.Tokenizer, tmp_path: Path) -> None:
+    """What it puts before a text is not byteloom's; that tokens need no merges makes no odds."""
+    folder = changed(tokenizer, tmp_path / "out", ignore_merges=True)
+    _, found = hf.read(folder)
+    assert found == tokenizer
+    assert hf.prefix(folder) == END
+    peer = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
+    assert peer("a").input_ids[0] == tokenizer.special_tokens[END], "the template is one"
+    for text in NASTY:
+        assert peer(text, add_special_tokens=False).input_ids == tokenizer.encode(text)
+
+
+def test_tokens_that_merges_do_not_make_are_refused(tmp_path: Path) -> None:
+    """Of "abc", the first merge takes a and b, so that the last never comes to its turn."""
+    merges = [(b"a", b"b"), (b"b", b"c"), (b"a", b"bc")]
+    vocab = {i: bytes([i]) for i in range(256)} | {256: b"ab", 257: b"bc", 258: b"abc"}
+    tokenizer = bl.Tokenizer(vocab, merges, [END])
+    assert tokenizer.encode("abc") == [256, ord("c")]
+    folder = changed(tokenizer, tmp_path / "out", ignore_merges=True)
+    peer = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
+    assert peer("abc", add_special_tokens=False).input_ids == [258]
+    with pytest.raises(ValueError, match=r"merges alone do not make token 258, b'abc'"):
+        hf.read(folder)

@@ -20,13 +20,14 @@ from byteloom.export.hf import files, tokenizer_files, weights
 from byteloom.export.hf.card import card
 from byteloom.export.hf.families import FAMILIES
 from byteloom.export.hf.family import Family, refusal
+from byteloom.export.hf.tokenizer_files import prefix
 from byteloom.model import ModelConfig, TransformerLM
 from byteloom.tokenizer import Tokenizer
 
 #: Weights of more than so many bytes are put into several files.
 SHARD_BYTES = 5 * 10**9
 
-__all__ = ["SHARD_BYTES", "family_of", "read", "read_config", "write"]
+__all__ = ["SHARD_BYTES", "family_of", "prefix", "read", "read_config", "write"]
 
 
 def write(

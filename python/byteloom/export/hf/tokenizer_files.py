@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from byteloom.export.hf.files import write_json
+from byteloom import _rust
+from byteloom.export.hf.files import read_json, write_json
 from byteloom.tokenizer import Tokenizer
 
 #: What begins and ends texts, by the names that are used for it; the first that is there counts.
@@ -51,14 +53,62 @@ def write(tokenizer: Tokenizer, folder: Path, context_length: int) -> None:
 def read(folder: Path) -> Tokenizer | None:
     """The tokenizer of a folder; ``None``: there is none.
 
+    Tokens that a folder's tokenizer adds to every text are left out: :func:`prefix` tells them.
+
     Raises:
         ValueError: it needs what byteloom does not have: it is a SentencePiece, say.
     """
     pair = all((folder / name).exists() for name in ("vocab.json", "merges.txt"))
     if (folder / "tokenizer.json").exists():
-        return Tokenizer.load(folder / "tokenizer.json")
+        return _load(folder / "tokenizer.json")
     if pair:
         return Tokenizer.load(folder)
     if (folder / "tokenizer.model").exists():
         raise ValueError(f"{folder / 'tokenizer.model'} is a SentencePiece tokenizer")
     return None
+
+
+def prefix(folder: Path) -> str:
+    """The special tokens that the folder's tokenizer puts before every text, as in Llama 3."""
+    if not (folder / "tokenizer.json").exists():
+        return ""
+    last = read_json(folder / "tokenizer.json").get("post_processor") or {}
+    found = ""
+    for one in (last, *last.get("processors", ())):
+        for part in one.get("single", ()) if one.get("type") == "TemplateProcessing" else ():
+            if "SpecialToken" not in part:
+                break
+            found += part["SpecialToken"]["id"]
+    return found
+
+
+def _load(path: Path) -> Tokenizer:
+    """A ``tokenizer.json``, with what changes no ids of texts, or turns out to change none."""
+    parts = read_json(path)
+    parts["post_processor"] = None
+    model = parts.get("model")
+    # A pretoken that is a token needs no merges. Where merges make the same token, it is the same.
+    whole = isinstance(model, dict) and model.pop("ignore_merges", False) is True
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        write_json(copy, parts)
+        try:
+            tokenizer = Tokenizer.load(copy)
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(copy), str(path))) from None
+    if whole:
+        _require_merges(tokenizer, path)
+    return tokenizer
+
+
+def _require_merges(tokenizer: Tokenizer, path: Path) -> None:
+    """Refuses a vocabulary with tokens that are pretokens and that merges do not make."""
+    special = set(tokenizer.special_tokens.values())
+    for token_id, token in tokenizer.vocab.items():
+        if token_id in special or tokenizer.encode(token, "none") == [token_id]:
+            continue
+        if _rust.pretokenize(token, tokenizer.pattern) == [token]:
+            raise ValueError(
+                f"{path}: model.ignore_merges is true, and merges alone do not make token "
+                f"{token_id}, {token!r}"
+            )
