@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -43,8 +44,11 @@ def nested(keys: Flat) -> dict[str, Any]:
     return tables
 
 
+@functools.lru_cache(maxsize=64)
 def canonical(model: ModelConfig) -> Flat:
     """A configuration with everything said that follows, and nothing that does not matter.
+
+    Not to be changed: who asks again gets the same.
 
     ``layers.window`` and ``layers.places`` say it layer by layer: what window there is, and whether
     places are told.
