@@ -15,6 +15,8 @@ from byteloom.nn import FeedForward
 
 #: What decides how a model learns or how fast it is, but not what it computes.
 _NO_MATTER = ("dropout", "attention.backend", "position.layout", "ffn.ratio")
+#: What initial weights are, where a model can be told.
+_INITIAL = "init."
 
 
 def flat(tables: dict[str, Any], prefix: str = "") -> Flat:
@@ -54,7 +56,7 @@ def canonical(model: ModelConfig) -> Flat:
     places are told.
     """
     keys, layers = flat(config.dump(model)), range(model.num_layers)
-    for key in _NO_MATTER:
+    for key in (*_NO_MATTER, *(key for key in keys if key.startswith(_INITIAL))):
         keys.pop(key, None)
     d_head = model.attention.head_size(model.d_model, model.num_heads)
     keys["attention.d_head"] = d_head
@@ -64,7 +66,8 @@ def canonical(model: ModelConfig) -> Flat:
         for key in ("attention.qk_norm.kind", "attention.qk_norm_over"):  # of nothing
             keys.pop(key, None)
     with torch.device("meta"):
-        ffn = model.build_block().ffn
+        ffn, head = model.build_block().ffn, model.build_head()
+    keys["logit_scale"] = head.scale
     if isinstance(ffn, FeedForward):
         keys["ffn.d_ff"] = ffn.w1.weight.shape[0]
     keys.setdefault("embedding_scale", 1.0)
