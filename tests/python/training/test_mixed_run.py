@@ -79,7 +79,7 @@ def test_lists_that_make_no_sense_are_refused(folder: Path) -> None:
         make_config(folder, data=mixed(folder, weights=[1, 2, 3]))
     with pytest.raises(ValueError, match="data: 2 weights for 1 token files in train"):
         make_config(folder, data={"weights": [1, 2]})
-    with pytest.raises(ValueError, match="data: train is an empty list"):
+    with pytest.raises(ValueError, match=r"data\.train is an empty list"):
         make_config(folder, data={"train": []})
 
 
