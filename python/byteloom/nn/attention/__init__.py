@@ -3,11 +3,9 @@
 from typing import TypeAlias
 
 from byteloom.nn.attention.cache import Cache, LayerCache
-from byteloom.nn.attention.multi_head import (
-    MultiHeadConfig,
-    MultiHeadSelfAttention,
-    document_mask,
-)
+from byteloom.nn.attention.cross import CrossAttention, CrossConfig, MemoryCache
+from byteloom.nn.attention.mask import document_mask, padding_mask, prefix_mask
+from byteloom.nn.attention.multi_head import MultiHeadConfig, MultiHeadSelfAttention
 
 #: One member so far; more make it a union.
 AttentionConfig: TypeAlias = MultiHeadConfig
@@ -15,8 +13,13 @@ AttentionConfig: TypeAlias = MultiHeadConfig
 __all__ = [
     "AttentionConfig",
     "Cache",
+    "CrossAttention",
+    "CrossConfig",
     "LayerCache",
+    "MemoryCache",
     "MultiHeadConfig",
     "MultiHeadSelfAttention",
     "document_mask",
+    "padding_mask",
+    "prefix_mask",
 ]

@@ -56,8 +56,7 @@ class Cache:
     """The caches of all layers.
 
     Args:
-        num_layers: layers of the model.
-        max_length: tokens there is room for.
+        layers: those of the layers, in their order.
 
     Example:
         >>> from byteloom.model import ModelConfig
@@ -68,8 +67,8 @@ class Cache:
         True
     """
 
-    def __init__(self, num_layers: int, max_length: int) -> None:
-        self.layers: Sequence[LayerCache] = [LayerCache(max_length) for _ in range(num_layers)]
+    def __init__(self, layers: Sequence[LayerCache]) -> None:
+        self.layers = layers
 
     @property
     def length(self) -> int:

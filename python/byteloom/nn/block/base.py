@@ -60,7 +60,7 @@ class Block(nn.Module, ABC):
         positions: Int[Tensor, "*#batch seq"] | None = None,
         position: Position | None = None,
         cache: LayerCache | None = None,
-        mask: Bool[Tensor, "*#batch 1 seq keys"] | None = None,
+        mask: Bool[Tensor, "*#batch 1 #seq keys"] | None = None,
     ) -> Tokens:
         """Passes the tokens on; the arguments are the attention's."""
         return self.combine(x, positions, position, cache, mask)
