@@ -100,12 +100,14 @@ class ModelConfig:
 
     def build_block(self, index: int = 0) -> Block:
         """Makes the block of a layer, the first of which is 0."""
-        attention = self.attention
-        if is_each(index, self.full_every):
-            attention = attention.full()
+        attention = self.attention_of(index)
         return self.block.build(
             Parts(self.d_model, self.num_heads, attention, self.ffn, self.norm, self.dropout)
         )
+
+    def attention_of(self, index: int) -> AttentionConfig:
+        """What mixes tokens in a layer, the first of which is 0."""
+        return self.attention.full() if is_each(index, self.full_every) else self.attention
 
     def build_head(self) -> Head:
         """Makes the output map."""

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from byteloom.nn.attention.cache import LayerCache
-from byteloom.nn.attention.heads import Heads, HeadsConfig
-from byteloom.nn.attention.mask import causal_mask
+from byteloom.nn.attention.heads import HeadsConfig
+from byteloom.nn.attention.self_attention import SelfAttention
+from byteloom.nn.attention.window_cache import WindowCache
 from byteloom.nn.checks import require_positive_if_given
 from byteloom.nn.functional import Backend
-from byteloom.nn.position.base import Position
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class MultiHeadConfig(HeadsConfig):
         return MultiHeadSelfAttention(d_model, num_heads, config=self)
 
 
-class MultiHeadSelfAttention(Heads):
+class MultiHeadSelfAttention(SelfAttention):
     """Every token looks at itself and those before it, in ``num_heads`` ways at once.
 
     Written out, for each head: softmax(Q K^T / sqrt(d_head) + mask) V, with Q, K and V three linear
@@ -65,59 +64,23 @@ class MultiHeadSelfAttention(Heads):
         backend: Backend = "auto",
         config: MultiHeadConfig | None = None,
     ) -> None:
-        self_config = config or MultiHeadConfig(backend=backend)
-        super().__init__(d_model, num_heads, self_config)
-        self.config = self_config
+        chosen = config or MultiHeadConfig(backend=backend)
+        super().__init__(d_model, num_heads, chosen)
+        self.config, self.causal = chosen, chosen.causal
+        self.is_local = chosen.window is not None
 
-    def forward(
-        self,
-        x: Float[Tensor, "*batch seq d_model"],
-        positions: Int[Tensor, "*#batch seq"] | None = None,
-        position: Position | None = None,
-        cache: LayerCache | None = None,
-        mask: Bool[Tensor, "*#batch 1 #seq keys"] | None = None,
-    ) -> Float[Tensor, "*batch seq d_model"]:
-        """Attends.
-
-        Args:
-            x: the tokens, which with a cache follow those already read.
-            positions: their places, for the position scheme; ``None`` is 0, 1, 2 ..., after
-                those in the cache.
-            position: the position scheme; ``None`` is none.
-            cache: keys and values of earlier tokens, to be used and added to.
-            mask: True where a query may attend to a key, in place of the causal mask.
-        """
-        if positions is None and cache is not None:
-            positions = cache.next_positions(x.shape[-2], x.device)
-        q, k, v = self.queries(x), self.keys(x), self.values(x)
-        if position is not None:
-            q, k = position.rotate(q, positions), position.rotate(k, positions)
-        if cache is not None:
-            k, v = cache.append(k, v)
-        bias = None
-        if self.config.window is not None or (position is not None and position.has_bias):
-            queries = torch.arange(x.shape[-2], device=x.device) if positions is None else positions
-            # What the cache holds stands at 0, 1, 2 ...; else the keys are the queries' tokens.
-            keys = queries if cache is None else torch.arange(k.shape[-2], device=x.device)
-            if position is not None and position.has_bias:
-                bias = position.bias(queries, keys).to(q.dtype)
-            if self.config.window is not None:
-                far = queries[..., None, :, None] - keys[..., None, None, :]
-                near = far.abs() < self.config.window
-                if mask is None and self.config.causal:
-                    mask = causal_mask(q, k)
-                mask = near if mask is None else near & mask
-        return self.attend(q, k, v, bias, mask, self.config.causal)
+    def near(
+        self, queries: Int[Tensor, "*batch q 1"], keys: Int[Tensor, "*batch 1 k"]
+    ) -> Bool[Tensor, "*batch q k"]:
+        """In the window."""
+        assert self.config.window is not None
+        return (queries - keys).abs() < self.config.window
 
     def new_cache(self, max_length: int) -> LayerCache:
-        """An empty cache for this layer, with room for so many tokens.
+        """An empty cache for this layer, which keeps no more than the window shows.
 
         Raises:
             ValueError: what is seen in both directions cannot be read token by token.
         """
-        if not self.config.causal:
-            raise ValueError(
-                "attention.causal is false: tokens see those behind them, so that a text is read "
-                "as a whole, and never with a cache"
-            )
-        return LayerCache(max_length)
+        cache, window = super().new_cache(max_length), self.config.window
+        return cache if window is None else WindowCache(max_length, window)
