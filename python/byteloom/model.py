@@ -68,7 +68,7 @@ class ModelConfig:
     embedding_scale: float | None = None
     """What embeddings are multiplied by, as in T5 and Gemma: there, sqrt(d_model); none: 1."""
     full_every: int | None = None
-    """Each layer of this number and its multiples sees all, in spite of `attention.window`."""
+    """Each layer of this number and its multiples sees all: no window, not sparse, not linear."""
     positionless_every: int | None = None
     """Each layer of this number and its multiples is told no places, as in SmolLM3."""
     logit_scale: float = 1.0
@@ -89,7 +89,12 @@ class ModelConfig:
             raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
         # What the parts refuse is refused here, not later: made without memory, on no device.
         with torch.device("meta"):
-            self.build_position()
+            position = self.build_position()
+            if position.has_bias and not self.attention.takes_bias:
+                raise ValueError(
+                    f"position.kind {self.position.kind} adds to scores, and attention.kind "
+                    f"{self.attention.kind} has none"
+                )
             self.build_block()
             self.build_head()
 

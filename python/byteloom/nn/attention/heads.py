@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -22,6 +22,9 @@ QKNormOver: TypeAlias = Literal["head", "all"]
 @dataclass(frozen=True)
 class HeadsConfig:
     """What all of them can be told."""
+
+    #: Whether position schemes may add to scores.
+    takes_bias: ClassVar[bool] = True
 
     kind: str = ""
     """Selects the member."""

@@ -53,6 +53,7 @@ class MultiHeadSelfAttention(SelfAttention):
         config: all that can be chosen.
 
     Example:
+        >>> import torch
         >>> MultiHeadSelfAttention(8, 2)(torch.zeros(1, 5, 8)).shape
         torch.Size([1, 5, 8])
     """
