@@ -10,12 +10,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from byteloom.nn.attention.flex import capped_attention
 from byteloom.nn.attention.mask import causal_mask
 from byteloom.nn.checks import head_size, require_positive_if_given
 from byteloom.nn.functional import Backend, scaled_dot_product_attention
 from byteloom.nn.linear import Linear
 from byteloom.nn.norm import NormConfig
 
+AttentionBackend: TypeAlias = Literal["auto", "reference", "fused", "flex"]
 QKNormOver: TypeAlias = Literal["head", "all"]
 
 
@@ -28,8 +30,8 @@ class HeadsConfig:
 
     kind: str = ""
     """Selects the member."""
-    backend: Backend = "auto"
-    """How it is computed: "reference", the written-out formula; "fused", torch's kernel; "auto"."""
+    backend: AttentionBackend = "auto"
+    """How it is computed: "reference" as written out, "fused" by torch, "flex" on a GPU, "auto"."""
     num_kv_heads: int | None = None
     """Heads of keys and values, each for a group of queries (arXiv:2305.13245); none: as many."""
     d_head: int | None = None
@@ -39,7 +41,7 @@ class HeadsConfig:
     qk_norm_over: QKNormOver = "head"
     """Over what: each "head", as in Qwen 3, or "all" heads together, as in OLMo 2."""
     soft_cap: float | None = None
-    """Scores become soft_cap tanh(score / soft_cap), as in Gemma 2; computed by the formula."""
+    """Scores become soft_cap tanh(score / soft_cap), as in Gemma 2; as written out, or by flex."""
     scale: float | None = None
     """What scores are multiplied by; none: 1 / sqrt(d_head)."""
     bias: bool = False
@@ -51,7 +53,7 @@ class HeadsConfig:
         for key in ("num_kv_heads", "d_head", "soft_cap", "scale"):
             require_positive_if_given(**{key: getattr(self, key)})
         if self.soft_cap is not None and self.backend == "fused":
-            raise ValueError("torch's kernel has no soft cap: leave the backend to auto")
+            raise ValueError("torch's kernel has no soft cap: leave the backend to auto, or flex")
 
     def head_size(self, d_model: int, num_heads: int) -> int:
         """Size of a head."""
@@ -73,7 +75,11 @@ class Heads(nn.Module):
         self, d_model: int, num_heads: int, config: HeadsConfig, d_memory: int | None = None
     ) -> None:
         super().__init__()
-        self.backend = "reference" if config.soft_cap is not None else config.backend
+        self.flex = config.backend == "flex"
+        # Also where flex cannot be.
+        self.backend: Backend = "auto" if config.backend == "flex" else config.backend
+        if config.soft_cap is not None:
+            self.backend = "reference"
         self.scale, self.soft_cap = config.scale, config.soft_cap
         self.d_head = config.head_size(d_model, num_heads)
         num_kv_heads = num_heads if config.num_kv_heads is None else config.num_kv_heads
@@ -132,6 +138,25 @@ class Heads(nn.Module):
             mask: True where a query may attend to a key.
             causal: what no mask means: that a query sees no key after it, or that it sees all.
         """
+        # Compiled for many queries, and of biases it would have to learn.
+        flex = self.flex and q.is_cuda and q.ndim == 4 and q.shape[-2] > 1 and bias is None
+        if flex:
+            is_causal = causal and mask is None
+            mixed = capped_attention(q, k, v, mask, self.scale, self.soft_cap, is_causal)
+        else:
+            mixed = self._mixed(q, k, v, bias, mask, causal)
+        y: Tensor = self.output_proj(mixed.transpose(-3, -2).flatten(-2))
+        return y
+
+    def _mixed(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        bias: Tensor | None,
+        mask: Tensor | None,
+        causal: bool,
+    ) -> Tensor:
         queries, keys = q.shape[-2], k.shape[-2]
         # One new token sees all in the cache.
         written = self.backend == "reference" or bias is not None or 1 < queries < keys
@@ -139,17 +164,14 @@ class Heads(nn.Module):
             mask = causal_mask(q, k)
         if self.backend == "reference":
             k, v = (x.repeat_interleave(self.group, dim=-3) for x in (k, v))
-            mixed = scaled_dot_product_attention(q, k, v, mask, bias, self.scale, self.soft_cap)
-        else:
-            if bias is not None:
-                mask = bias if mask is None else torch.where(mask, bias, -torch.inf)
-            # Told so, the kernel skips what the mask hides.
-            is_causal = causal and mask is None and queries == keys
-            mixed = F.scaled_dot_product_attention(
-                q, k, v, mask, is_causal=is_causal, scale=self.scale, enable_gqa=self.group > 1
-            )
-        y: Tensor = self.output_proj(mixed.transpose(-3, -2).flatten(-2))
-        return y
+            return scaled_dot_product_attention(q, k, v, mask, bias, self.scale, self.soft_cap)
+        if bias is not None:
+            mask = bias if mask is None else torch.where(mask, bias, -torch.inf)
+        # Told so, the kernel skips what the mask hides.
+        is_causal = causal and mask is None and queries == keys
+        return F.scaled_dot_product_attention(
+            q, k, v, mask, is_causal=is_causal, scale=self.scale, enable_gqa=self.group > 1
+        )
 
     def _normed(self, x: Tensor, norm: nn.Module | None) -> Tensor:
         if norm is None:
