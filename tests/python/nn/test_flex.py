@@ -60,8 +60,7 @@ def compare(name: str, causal: bool, queries: int, device: str, d_head: int, tol
 
 
 @pytest.mark.parametrize("name", masks(11, "cpu"))
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("queries", [11, 5])
+@pytest.mark.parametrize(("causal", "queries"), [(False, 11), (True, 5)])
 def test_it_is_the_formula(name: str, causal: bool, queries: int) -> None:
     compare(name, causal, queries, "cpu", 4, 1e-5)
 

@@ -148,16 +148,6 @@ def test_layers_between_see_all() -> None:
     assert [layer.attn.config for layer in config.build().layers] == [sparse, full] * 2
 
 
-def test_it_compiles_to_the_same() -> None:
-    config = ModelConfig(
-        VOCAB, context_length=SEQ, d_model=D_MODEL, num_heads=HEADS, num_layers=1,
-        attention=config_of("fixed", split=True),
-    )  # fmt: skip
-    model, ids = config.build(0), torch.randint(VOCAB, (2, SEQ))
-    compiled = torch.compile(model, backend="eager", fullgraph=True)
-    assert_close(compiled(ids), model(ids), rtol=1e-5, atol=1e-5)
-
-
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match="stride is 0; it must be above 0"):
         SparseConfig(stride=0)

@@ -21,7 +21,7 @@ from byteloom.training.estimate.memory import cache_bytes
 from cached import cached_logits, decoded_logits
 
 CONTEXT, VOCAB = 14, 20
-WINDOWS = [1, 2, 3, 8, CONTEXT, 40]
+WINDOWS = [1, 2, 8, 40]
 
 
 def config_of(window: int, context: int = CONTEXT, **over: Any) -> ModelConfig:
@@ -44,7 +44,7 @@ def test_logits_are_those_of_the_whole(window: int, position: Any, full_every: i
     """For prompts below and above the window, read at once and then token by token."""
     model, ids = make(window, position=position, full_every=full_every)
     want = model(ids)
-    for first in (1, 5, CONTEXT - 1):
+    for first in (1, 5):
         assert_close(cached_logits(model, ids, first), want, rtol=1e-4, atol=1e-5)
         assert_close(decoded_logits(model, ids, first), want[:, first - 1 :], rtol=1e-4, atol=1e-5)
 
@@ -65,7 +65,7 @@ def test_so_they_are_whatever_else_is_chosen(name: str) -> None:
     assert_close(decoded_logits(model, ids, 6), want[:, 5:], rtol=1e-4, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(st.integers(1, 9), st.lists(st.integers(1, 6), min_size=1, max_size=5))
 @torch.no_grad()
 def test_pieces_of_any_size_make_the_whole(window: int, sizes: list[int]) -> None:
