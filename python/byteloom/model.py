@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from byteloom.config import Presets
@@ -74,7 +75,7 @@ class ModelConfig:
     embedding_norm: bool = False
     """Whether there is a norm behind the embedding, as in BLOOM (arXiv:2211.05100) and nanochat."""
     full_every: int | None = None
-    """Each layer of this number and its multiples sees all, in spite of `attention.window`."""
+    """Each layer of this number and its multiples sees all: no window, not sparse, not linear."""
     positionless_every: int | None = None
     """Each layer of this number and its multiples is told no places, as in SmolLM3."""
     logit_scale: float = 1.0
@@ -87,7 +88,7 @@ class ModelConfig:
             require_positive(key, getattr(self, key))
         for key in ("full_every", "positionless_every", "embedding_scale"):
             require_positive_if_given(**{key: getattr(self, key)})
-        if self.full_every is not None and self.attention.window is None:
+        if self.full_every is not None and self.attention == self.attention.full():
             raise ValueError(
                 f"full_every is {self.full_every}, but without attention.window all layers see all"
             )
@@ -95,7 +96,12 @@ class ModelConfig:
             raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
         # What the parts refuse is refused here, not later: made without memory, on no device.
         with torch.device("meta"):
-            self.build_position()
+            position = self.build_position()
+            if position.has_bias and not self.attention.takes_bias:
+                raise ValueError(
+                    f"position.kind {self.position.kind} adds to scores, and attention.kind "
+                    f"{self.attention.kind} has none"
+                )
             self.build_block()
             self.build_head()
 
@@ -106,12 +112,14 @@ class ModelConfig:
 
     def build_block(self, index: int = 0) -> Block:
         """Makes the block of a layer, the first of which is 0."""
-        attention = self.attention
-        if is_each(index, self.full_every):
-            attention = replace(attention, window=None)
+        attention = self.attention_of(index)
         return self.block.build(
             Parts(self.d_model, self.num_heads, attention, self.ffn, self.norm, self.dropout)
         )
+
+    def attention_of(self, index: int) -> AttentionConfig:
+        """What mixes tokens in a layer, the first of which is 0."""
+        return self.attention.full() if is_each(index, self.full_every) else self.attention
 
     def build_head(self) -> Head:
         """Makes the output map."""
@@ -186,6 +194,7 @@ class TransformerLM(nn.Module):
         positions: Int[Tensor, "#batch seq"] | None = None,
         cache: Cache | None = None,
         documents: Int[Tensor, "batch seq"] | None = None,
+        mask: Bool[Tensor, "#batch 1 #seq keys"] | None = None,
     ) -> Float[Tensor, "batch seq vocab"]:
         """Unnormalised logits of the token after each.
 
@@ -195,12 +204,14 @@ class TransformerLM(nn.Module):
             cache: made by :meth:`new_cache`, holding the tokens before these; these are added.
             documents: number of the document that each token is of; none sees those of another.
                 Their places may stay those in the window, as all schemes here look at distances.
+            mask: True where a token may see another, those in the cache included, in place of the
+                causal mask: :func:`byteloom.nn.attention.prefix_mask`, ``padding_mask`` ...
 
         Raises:
             ValueError: too many tokens; documents with a cache; on a CPU also an id outside the
                 vocabulary.
         """
-        logits: Tensor = self.lm_head(self.hidden(ids, positions, cache, documents))
+        logits: Tensor = self.lm_head(self.hidden(ids, positions, cache, documents, mask))
         return logits
 
     def hidden(
@@ -209,6 +220,7 @@ class TransformerLM(nn.Module):
         positions: Int[Tensor, "#batch seq"] | None = None,
         cache: Cache | None = None,
         documents: Int[Tensor, "batch seq"] | None = None,
+        mask: Bool[Tensor, "#batch 1 #seq keys"] | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
         """What the output map sees of each token; the arguments are those of :meth:`forward`."""
         self._check(ids, 0 if cache is None else cache.length)
@@ -216,9 +228,11 @@ class TransformerLM(nn.Module):
             positions = cache.layers[0].next_positions(ids.shape[1], ids.device)
         if documents is not None and cache is not None:
             raise ValueError("documents are told apart in whole texts only: not with a cache")
-        # Once for all layers; none is the causal mask.
-        mask = None if documents is None else document_mask(documents)
-        if cache is not None:
+        # Once for all layers; none is the attention's own, the causal one for most.
+        if documents is not None:
+            same = document_mask(documents, self.config.attention.causal and mask is None)
+            mask = same if mask is None else same & mask
+        if cache is not None and mask is None:
             mask = cache.mask(ids.shape[1])
         x = self.token_embeddings(ids)
         if self.config.embedding_scale is not None:
@@ -252,9 +266,14 @@ class TransformerLM(nn.Module):
         return self.lm_head.loss(self.hidden(ids), targets, z_loss)
 
     def new_cache(self, max_length: int | None = None) -> Cache:
-        """An empty cache for :meth:`forward`; by default with room for the whole context."""
+        """An empty cache for :meth:`forward`; by default with room for the whole context.
+
+        Raises:
+            ValueError: the model reads whole texts only.
+        """
         length = self.config.context_length if max_length is None else max_length
-        return Cache(self.config.num_layers, length)
+        layers = cast(Iterable[Block], self.layers)
+        return Cache([layer.attn.new_cache(length) for layer in layers])
 
     def penalty(self) -> Tensor | float:
         """What the parts add to the loss: router and z-losses; 0 where none has any.

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from byteloom.model import TransformerLM
+from byteloom.nn.attention import prefix_mask
 from byteloom.nn.attention.static_cache import StaticCache
 
 #: The fewest places of the cache that a step looks at; when they are full, twice as many.
@@ -55,14 +56,22 @@ class Decoder:
         self._step = self._compile() if compiled else self._plain_step
 
     @torch.inference_mode()
-    def read(self, prompts: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch vocab"]:
+    def read(
+        self, prompts: Int[Tensor, "batch seq"], prefix: int = 0
+    ) -> Float[Tensor, "batch vocab"]:
         """Reads prompts, forgetting what was there before; the logits of the token after each.
+
+        Args:
+            prompts: what is read.
+            prefix: so many tokens of each, the first, see each other in both directions.
 
         Raises:
             ValueError: longer than the context.
         """
-        filled = self.model.new_cache()
-        logits: Tensor = self.model(prompts.to(self.device), cache=filled)
+        filled, mask, seq = self.model.new_cache(), None, prompts.shape[1]
+        if prefix:
+            mask = prefix_mask(torch.tensor([prefix], device=self.device), seq)
+        logits: Tensor = self.model(prompts.to(self.device), cache=filled, mask=mask)
         self._length = prompts.shape[1]
         if self._cache is not None and self._cache.fits(filled):
             self._cache.take_over(filled)

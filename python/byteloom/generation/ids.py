@@ -12,6 +12,7 @@ from torch import Tensor
 from byteloom.generation.decoder import Decoder
 from byteloom.generation.sample import check_sampling, sample
 from byteloom.model import TransformerLM
+from byteloom.nn.attention import prefix_mask
 
 
 class Sampling(TypedDict, total=False):
@@ -24,6 +25,7 @@ class Sampling(TypedDict, total=False):
     seed: int | None
     use_cache: bool
     compiled: bool
+    prefix: bool
 
 
 def generate_ids(
@@ -38,6 +40,7 @@ def generate_ids(
     seed: int | None = None,
     use_cache: bool = True,
     compiled: bool = False,
+    prefix: bool = False,
 ) -> Iterator[int]:
     """Generates lazily: an id is there as soon as it is drawn.
 
@@ -55,9 +58,12 @@ def generate_ids(
         seed: the same seed gives the same ids; ``None`` is chance.
         use_cache: keep keys and values of what was read: the same ids, many times faster.
         compiled: compile the step from token to token, which pays for long texts on a GPU.
+        prefix: the tokens of the prompt see each other in both directions, for models that were
+            trained so (see :func:`byteloom.nn.attention.prefix_mask`).
 
     Raises:
-        ValueError: an empty prompt, ids that the model lacks, impossible settings.
+        ValueError: an empty prompt, ids that the model lacks, impossible settings, a model whose
+            tokens see those behind them.
 
     Example:
         >>> from byteloom.model import ModelConfig
@@ -71,6 +77,10 @@ def generate_ids(
         raise ValueError(f"max_new_tokens is {max_new_tokens}; it must be 0 or more")
     if len(prompt) == 0:
         raise ValueError("the prompt has no tokens: generation needs at least one to go on from")
+    if not model.config.attention.causal:
+        raise ValueError(
+            "attention.causal is false: the model reads whole texts, and cannot go on with one"
+        )
     tokens, vocab_size = [int(token) for token in prompt], model.config.vocab_size
     for place, token in enumerate(tokens):
         if not 0 <= token < vocab_size:
@@ -78,7 +88,7 @@ def generate_ids(
                 f"token {place} of the prompt is {token}; the model has the ids 0 .. "
                 f"{vocab_size - 1}: is the tokenizer the one it was trained with?"
             )
-    reader = _Reader(model, tokens, use_cache, compiled)
+    reader = _Reader(model, tokens, use_cache, compiled, prefix)
     chance = torch.Generator(reader.device)
     chance.seed() if seed is None else chance.manual_seed(seed)
 
@@ -97,7 +107,12 @@ class _Reader:
     """What the model sees: a window on the text that never outgrows the context."""
 
     def __init__(
-        self, model: TransformerLM, prompt: list[int], use_cache: bool, compiled: bool
+        self,
+        model: TransformerLM,
+        prompt: list[int],
+        use_cache: bool,
+        compiled: bool,
+        prefix: bool = False,
     ) -> None:
         self.model = model
         self.device = next(model.parameters()).device
@@ -106,6 +121,7 @@ class _Reader:
         self.cache = model.new_cache() if use_cache and not compiled else None
         self.window = prompt[-self.context :]
         self.unread = self.window
+        self.prefix = len(self.window) if prefix else 0
 
     def append(self, token: int) -> None:
         """Adds a token; makes room for it first where there is none."""
@@ -113,8 +129,10 @@ class _Reader:
             self.window.append(token)
             self.unread = [token]
             return
-        self.window = [*self.window[len(self.window) - self.context // 2 :], token]
+        forgotten = len(self.window) - self.context // 2
+        self.window = [*self.window[forgotten:], token]
         self.unread = self.window
+        self.prefix = max(0, self.prefix - forgotten)
         if self.cache is not None:
             self.cache = self.model.new_cache()
 
@@ -132,7 +150,10 @@ class _Reader:
         if self.decoder is not None and self.unread is not self.window:
             return self.decoder.step(torch.tensor(self.unread))[0]
         if self.decoder is not None:
-            return self.decoder.read(torch.tensor([self.window]))[0]
-        tokens = self.window if self.cache is None else self.unread
-        logits: Tensor = self.model(torch.tensor([tokens], device=self.device), cache=self.cache)
+            return self.decoder.read(torch.tensor([self.window]), self.prefix)[0]
+        tokens, mask = self.window if self.cache is None else self.unread, None
+        if self.prefix and tokens is self.window:
+            mask = prefix_mask(torch.tensor([self.prefix], device=self.device), len(tokens))
+        ids = torch.tensor([tokens], device=self.device)
+        logits: Tensor = self.model(ids, cache=self.cache, mask=mask)
         return logits[0, -1]

@@ -5,8 +5,10 @@ from byteloom.nn.attention import (
     AttentionConfig,
     Cache,
     LayerCache,
+    LinearConfig,
     MultiHeadConfig,
     MultiHeadSelfAttention,
+    SparseConfig,
 )
 from byteloom.nn.block import (
     Block,
@@ -67,6 +69,7 @@ __all__ = [
     "LayerNorm",
     "LayerNormConfig",
     "Linear",
+    "LinearConfig",
     "MultiHeadConfig",
     "MultiHeadSelfAttention",
     "NoNormConfig",
@@ -88,6 +91,7 @@ __all__ = [
     "RotaryEmbedding",
     "SandwichConfig",
     "SiLUFeedForwardConfig",
+    "SparseConfig",
     "SwiGLU",
     "SwiGLUConfig",
     "TransformerBlock",

@@ -57,7 +57,7 @@ def scaled_dot_product_attention(
     Q: Float[Tensor, "... q d_k"],
     K: Float[Tensor, "... k d_k"],
     V: Float[Tensor, "... k d_v"],
-    mask: Bool[Tensor, "... q k"] | None = None,
+    mask: Bool[Tensor, "*_ #q k"] | None = None,
     bias: Float[Tensor, "... q k"] | None = None,
     scale: float | None = None,
     soft_cap: float | None = None,

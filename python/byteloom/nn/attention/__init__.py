@@ -3,20 +3,30 @@
 from typing import TypeAlias
 
 from byteloom.nn.attention.cache import Cache, LayerCache
-from byteloom.nn.attention.multi_head import (
-    MultiHeadConfig,
-    MultiHeadSelfAttention,
-    document_mask,
-)
+from byteloom.nn.attention.cross import CrossAttention, CrossConfig, MemoryCache
+from byteloom.nn.attention.linear import LinearAttention, LinearConfig
+from byteloom.nn.attention.mask import document_mask, padding_mask, prefix_mask
+from byteloom.nn.attention.multi_head import MultiHeadConfig, MultiHeadSelfAttention
+from byteloom.nn.attention.sparse import SparseConfig, SparseSelfAttention
+from byteloom.nn.attention.state import LayerState
 
-#: One member so far; more make it a union.
-AttentionConfig: TypeAlias = MultiHeadConfig
+AttentionConfig: TypeAlias = MultiHeadConfig | LinearConfig | SparseConfig
 
 __all__ = [
     "AttentionConfig",
     "Cache",
+    "CrossAttention",
+    "CrossConfig",
     "LayerCache",
+    "LayerState",
+    "LinearAttention",
+    "LinearConfig",
+    "MemoryCache",
     "MultiHeadConfig",
     "MultiHeadSelfAttention",
+    "SparseConfig",
+    "SparseSelfAttention",
     "document_mask",
+    "padding_mask",
+    "prefix_mask",
 ]

@@ -8,8 +8,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from byteloom.nn.attention.state import LayerState, StaticState
 
-class LayerCache:
+
+class LayerCache(LayerState):
     """The keys and values of one layer.
 
     Memory for ``max_length`` tokens is taken at the first use, in the shape and type of what comes.
@@ -19,16 +21,9 @@ class LayerCache:
     """
 
     def __init__(self, max_length: int) -> None:
-        self.max_length = max_length
-        self.length = 0
+        super().__init__(max_length)
         self._keys: Tensor | None = None
         self._values: Tensor | None = None
-
-    def next_positions(self, seq: int, device: torch.device) -> Int[Tensor, " seq"] | None:
-        """Where the next ``seq`` tokens stand; of an empty cache ``None``, which is 0, 1, 2 ..."""
-        if self.length == 0:
-            return None
-        return torch.arange(self.length, self.length + seq, device=device)
 
     def append(
         self,
@@ -40,24 +35,77 @@ class LayerCache:
         Raises:
             ValueError: more tokens than there is room for.
         """
-        end = self.length + keys.shape[-2]
-        if end > self.max_length:
-            raise ValueError(f"the cache holds {self.max_length} tokens; {end} are too many")
+        start, end = self.length, self.read(keys.shape[-2])
         if self._keys is None or self._values is None:
             self._keys = keys.new_empty((*keys.shape[:-2], self.max_length, keys.shape[-1]))
             self._values = values.new_empty((*values.shape[:-2], self.max_length, values.shape[-1]))
-        self._keys[..., self.length : end, :] = keys
-        self._values[..., self.length : end, :] = values
-        self.length = end
+        self._keys[..., start:end, :] = keys
+        self._values[..., start:end, :] = values
         return self._keys[..., :end, :], self._values[..., :end, :]
+
+    def places(self, keys: Float[Tensor, "*batch heads total d_k"]) -> Int[Tensor, " total"]:
+        """Where the keys stand that :meth:`append` has just returned."""
+        return torch.arange(keys.shape[-2], device=keys.device)
+
+    def cut(self, mask: Bool[Tensor, "... all"] | None, keys: Tensor) -> Tensor | None:
+        """Of a mask over all tokens so far, the columns of those keys."""
+        return mask
+
+    def tensors(self) -> list[Tensor]:
+        """What it holds."""
+        return [x for x in (self._keys, self._values) if x is not None]
+
+    def static(self, place: Int[Tensor, " 1"]) -> StaticState:
+        """The same in memory of fixed size."""
+        return StaticLayerCache(self, place)
+
+
+class StaticLayerCache(StaticState, LayerCache):
+    """Each token's keys and values go to its place, and all places are returned.
+
+    Args:
+        filled: the cache whose tokens are taken over.
+        place: where the next token goes, shape (1,), shared by all layers.
+    """
+
+    def __init__(self, filled: LayerCache, place: Int[Tensor, " 1"]) -> None:
+        super().__init__(filled.max_length)
+        assert filled._keys is not None and filled._values is not None, "nothing was read yet"
+        self._keys = torch.empty_like(filled._keys)
+        self._values = torch.empty_like(filled._values)
+        self.place = place
+        self.looked_at = filled.max_length
+        self.take_over(filled)
+
+    def take_over(self, filled: LayerState) -> None:
+        """Begins anew with the tokens of another cache."""
+        assert isinstance(filled, LayerCache)
+        for mine, other in zip(self.tensors(), filled.tensors(), strict=True):
+            # What no token has written yet is masked, but must be finite.
+            mine.zero_()[..., : filled.length, :] = other[..., : filled.length, :]
+
+    def look_at(self, places: int) -> None:
+        """Attends to the first ``places`` only."""
+        self.looked_at = min(places, self.max_length)
+
+    def append(
+        self,
+        keys: Float[Tensor, "*batch heads seq d_k"],
+        values: Float[Tensor, "*batch heads seq d_v"],
+    ) -> tuple[Float[Tensor, "*batch heads total d_k"], Float[Tensor, "*batch heads total d_v"]]:
+        """Adds one token; returns those of the places looked at, also those not yet taken."""
+        all_keys, all_values = self.tensors()
+        all_keys.index_copy_(-2, self.place, keys)
+        all_values.index_copy_(-2, self.place, values)
+        seen = slice(self.looked_at)
+        return all_keys[..., seen, :], all_values[..., seen, :]
 
 
 class Cache:
-    """The caches of all layers.
+    """What all layers keep.
 
     Args:
-        num_layers: layers of the model.
-        max_length: tokens there is room for.
+        layers: what each does, in their order.
 
     Example:
         >>> from byteloom.model import ModelConfig
@@ -68,8 +116,8 @@ class Cache:
         True
     """
 
-    def __init__(self, num_layers: int, max_length: int) -> None:
-        self.layers: Sequence[LayerCache] = [LayerCache(max_length) for _ in range(num_layers)]
+    def __init__(self, layers: Sequence[LayerState]) -> None:
+        self.layers = layers
 
     @property
     def length(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from byteloom.nn.attention import AttentionConfig, LayerCache
+from byteloom.nn.attention import AttentionConfig, LayerState
 from byteloom.nn.checks import require_positive
 from byteloom.nn.ffn import FeedForwardConfig
 from byteloom.nn.norm import NormConfig
@@ -59,8 +59,8 @@ class Block(nn.Module, ABC):
         x: Tokens,
         positions: Int[Tensor, "*#batch seq"] | None = None,
         position: Position | None = None,
-        cache: LayerCache | None = None,
-        mask: Bool[Tensor, "*#batch 1 seq keys"] | None = None,
+        cache: LayerState | None = None,
+        mask: Bool[Tensor, "*#batch 1 #seq keys"] | None = None,
     ) -> Tokens:
         """Passes the tokens on; the arguments are the attention's."""
         return self.combine(x, positions, position, cache, mask)

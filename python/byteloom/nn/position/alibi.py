@@ -28,7 +28,7 @@ class ALiBiConfig:
 
 
 class ALiBi(Position):
-    """Adds -slope * (place of the query - place of the key) to the scores of a head.
+    """Adds -slope * |place of the query - place of the key| to the scores of a head.
 
     Args:
         num_heads: heads; the slopes are 2^(-8 i / num_heads) for a power of two, and for others
@@ -48,7 +48,7 @@ class ALiBi(Position):
     ) -> Float[Tensor, "*batch heads q k"]:
         """Below zero, or zero at the query's own place."""
         distances = queries[..., None, :, None] - keys[..., None, None, :]
-        return -self.slopes[:, None, None] * distances
+        return -self.slopes[:, None, None] * distances.abs()
 
 
 def slopes_of(num_heads: int) -> list[float]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from byteloom.model import ModelConfig, TransformerLM
+from byteloom.model import ModelConfig
 from byteloom.nn.loss import piece_size
 from byteloom.training.config import RunConfig
 from byteloom.training.estimate.trace import Trace
@@ -116,7 +115,9 @@ def count_memory(
 
 
 def cache_bytes(config: ModelConfig, batch: int, length: int) -> int:
-    """Bytes of the keys and values of ``batch`` texts of ``length`` tokens.
+    """Bytes that layers keep of ``batch`` texts of ``length`` tokens: most, keys and values.
+
+    A model that reads whole texts only keeps nothing.
 
     Raises:
         ValueError: the model sees fewer tokens, or there are none.
@@ -126,15 +127,18 @@ def cache_bytes(config: ModelConfig, batch: int, length: int) -> int:
             f"{batch} texts of {length:,} tokens: there must be at least one of each, and the "
             f"model's context is {config.context_length:,}"
         )
+    if not config.attention.causal:
+        return 0
+    kinds, held = Counter(map(config.attention_of, range(config.num_layers))), 0
     with FakeTensorMode(), torch.random.fork_rng(devices=[]), torch.no_grad():
-        model = TransformerLM(replace(config, num_layers=1))
-        cache = model.new_cache(length)
-        # What goes in first decides the size; the first block's cache is like any other.
-        layer = model.layers[0]
-        x = torch.zeros(batch, 1, config.d_model)
-        layer(x, None, model.position, cache.layers[0])
-        held = [x for x in vars(cache.layers[0]).values() if isinstance(x, Tensor)]
-        return config.num_layers * sum(x.nbytes for x in held)
+        x, position = torch.zeros(batch, 1, config.d_model), config.build_position()
+        for kind, layers in kinds.items():
+            attention = kind.build(config.d_model, config.num_heads)
+            cache = attention.new_cache(length)
+            # What goes in first decides the size.
+            attention(x, None, position, cache)
+            held += layers * sum(tensor.nbytes for tensor in cache.tensors())
+    return held
 
 
 def _peak(moment: str, purposes: Counter[str]) -> Peak:
