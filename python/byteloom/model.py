@@ -97,6 +97,7 @@ class ModelConfig:
         with torch.device("meta"):
             self.build_position()
             self.build_block()
+            self.ffn.build(self.d_model)  # which the first block need not have
             self.build_head()
 
     def build_position(self) -> Position:
@@ -110,7 +111,20 @@ class ModelConfig:
         if is_each(index, self.full_every):
             attention = replace(attention, window=None)
         return self.block.build(
-            Parts(self.d_model, self.num_heads, attention, self.ffn, self.norm, self.dropout)
+            Parts(
+                self.d_model,
+                self.num_heads,
+                attention,
+                self.ffn.at(index),
+                self.norm,
+                self.dropout,
+            )
+        )
+
+    def has_equal_layers(self) -> bool:
+        """Whether any layer tells what all of them are."""
+        return not (self.full_every or self.positionless_every) and all(
+            self.ffn.at(index) == self.ffn.at(0) for index in range(self.num_layers)
         )
 
     def build_head(self) -> Head:
@@ -268,12 +282,24 @@ class TransformerLM(nn.Module):
         ]
         return sum(own, start=torch.zeros(())) if own else 0.0
 
-    def num_parameters(self, embeddings: bool = True) -> int:
-        """Numbers to learn; without the token embeddings and the output map if so asked."""
+    def num_parameters(self, embeddings: bool = True, idle: bool = True) -> int:
+        """Numbers to learn.
+
+        Args:
+            embeddings: whether those of the token embeddings and the output map count.
+            idle: whether those count that have no part in what becomes of a token: the experts
+                that it does not go to.
+        """
         left_out = 0
         if not embeddings:
             left_out = self.token_embeddings.weight.numel()
             left_out += 0 if self.config.tie_embeddings else self.lm_head.weight.numel()
+        if not idle:
+            left_out += sum(
+                part.idle_parameters()  # type: ignore[operator]
+                for part in self.modules()
+                if hasattr(part, "idle_parameters")
+            )
         return sum(p.numel() for p in self.parameters()) - left_out
 
     def _check(self, ids: Tensor, read: int) -> None:

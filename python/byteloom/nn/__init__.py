@@ -21,6 +21,9 @@ from byteloom.nn.block import (
 )
 from byteloom.nn.embedding import Embedding
 from byteloom.nn.ffn import (
+    DenseConfig,
+    Experts,
+    ExpertsConfig,
     FeedForward,
     FeedForwardConfig,
     GatedFeedForward,
@@ -56,7 +59,10 @@ __all__ = [
     "Block",
     "BlockConfig",
     "Cache",
+    "DenseConfig",
     "Embedding",
+    "Experts",
+    "ExpertsConfig",
     "FeedForward",
     "FeedForwardConfig",
     "GELUConfig",

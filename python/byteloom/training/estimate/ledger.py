@@ -80,7 +80,8 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         made = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         flops = operations(func, args, kwargs or {}, result)
         if flops:
-            kind = "scores" if _is_attention(func) or func is _aten.bmm.default else "products"
+            is_score = func is _aten.bmm.default and self.part == "attention"
+            kind = "scores" if is_score or _is_attention(func) else "products"
             again = self.phase == "backward" and bool(self._inside)
             self.flops["recomputed" if again else self.phase, self.part, kind] += flops
         new = [tensor for tensor in made if self._is_new(tensor)]
@@ -150,7 +151,7 @@ def operations(
         return int((2 + 2 * backward) * pairs * (q.shape[-1] + v.shape[-1]))
     # `addmm_` computes what `addmm` does.
     name = func._overloadpacket.__name__.rstrip("_")
-    formula = flop_registry.get(getattr(_aten, name, None))
+    formula = flop_registry.get(getattr(_aten, name, func._overloadpacket))
     return int(formula(*args, **kwargs, out_val=result)) if formula else 0
 
 
