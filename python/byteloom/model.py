@@ -32,6 +32,7 @@ from byteloom.nn import (
 from byteloom.nn.attention import document_mask
 from byteloom.nn.checks import require_positive, require_positive_if_given
 from byteloom.nn.head import Head
+from byteloom.nn.init import CourseInitConfig, InitConfig
 from byteloom.nn.loss import Sums
 from byteloom.nn.recompute import Recomputing
 
@@ -68,7 +69,7 @@ class ModelConfig:
     final_norm: bool = True
     """Whether there is a norm behind the last block."""
     tie_embeddings: bool = False
-    """Whether the table of embeddings is the output map too; it then begins with 0.02."""
+    """Whether the table of embeddings is the output map too."""
     embedding_scale: float | None = None
     """What embeddings are multiplied by, as in T5 and Gemma: there, sqrt(d_model); none: 1."""
     embedding_norm: bool = False
@@ -81,6 +82,8 @@ class ModelConfig:
     """What logits are multiplied by, as in Command R."""
     logit_soft_cap: float | None = None
     """Logits become cap tanh(logit / cap), as in Gemma 2; none: they stay as they are."""
+    init: InitConfig = field(default_factory=CourseInitConfig)
+    """What the weights are before they learn."""
 
     def __post_init__(self) -> None:
         for key in ("vocab_size", "context_length", "d_model", "num_layers", "num_heads"):
@@ -129,7 +132,8 @@ class ModelConfig:
 
     def build_head(self) -> Head:
         """Makes the output map."""
-        return Head(self.d_model, self.vocab_size, self.logit_scale, self.logit_soft_cap)
+        scale = self.logit_scale * self.init.logit_factor(self.d_model)
+        return Head(self.d_model, self.vocab_size, scale, self.logit_soft_cap)
 
     def build(self, seed: int | None = None) -> TransformerLM:
         """Makes the model, on the CPU, with fresh weights.
@@ -191,6 +195,7 @@ class TransformerLM(nn.Module):
             self.lm_head.weight = self.token_embeddings.weight
         if config.embedding_norm:
             self.ln_embedding = config.norm.build(config.d_model)
+        config.init.start(self, config.d_model, config.num_layers)
         #: How much of the blocks is kept for the gradients.
         self.recomputing = Recomputing()
 
@@ -281,6 +286,10 @@ class TransformerLM(nn.Module):
             if part is not self and hasattr(part, "penalty")
         ]
         return sum(own, start=torch.zeros(())) if own else 0.0
+
+    def lr_scales(self) -> dict[str, float]:
+        """What learning rates are multiplied by, by the names of the optimizer's groups."""
+        return self.config.init.lr_scales(self.config.d_model)
 
     def num_parameters(self, embeddings: bool = True, idle: bool = True) -> int:
         """Numbers to learn.

@@ -27,6 +27,8 @@ class StackedLinear(nn.Module):
         torch.Size([4, 2, 5])
     """
 
+    is_map = True
+
     def __init__(self, count: int, d_in: int, d_out: int, bias: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(count, d_out, d_in))

@@ -48,6 +48,7 @@ class Router(nn.Module):
         (torch.Size([5, 2]), True)
     """
 
+    is_map = True
     balance_bias: Tensor | None
 
     def __init__(
