@@ -52,15 +52,15 @@ def qwen2() -> tuple[nn.Module, ExpertsConfig]:
     return Qwen2MoeSparseMoeBlock(config), own
 
 
-def deepseek() -> tuple[nn.Module, ExpertsConfig]:
+def deepseek(groups: int, top_groups: int) -> tuple[nn.Module, ExpertsConfig]:
     config = DeepseekV3Config(
         hidden_size=D,
         moe_intermediate_size=10,
         n_routed_experts=E,
         num_experts_per_tok=3,
         n_shared_experts=2,
-        n_group=1,
-        topk_group=1,
+        n_group=groups,
+        topk_group=top_groups,
         routed_scaling_factor=2.5,
     )
     own = ExpertsConfig(
@@ -68,6 +68,8 @@ def deepseek() -> tuple[nn.Module, ExpertsConfig]:
         num_experts=E,
         top_k=3,
         gate="sigmoid",
+        num_groups=groups,
+        top_groups=top_groups,
         scale=2.5,
         balance_rate=1e-3,
         shared=SHARED,
@@ -80,7 +82,8 @@ PEERS: dict[str, Any] = {
     "qwen3": lambda: qwen3(True),
     "qwen3, not normalised": lambda: qwen3(False),
     "qwen2": qwen2,
-    "deepseek": deepseek,
+    "deepseek": lambda: deepseek(1, 1),
+    "deepseek, groups": lambda: deepseek(4, 2),
 }
 
 
@@ -102,6 +105,12 @@ def pairs_of(own: Experts, peer: Any) -> list[tuple[nn.Parameter, nn.Parameter, 
     if own.shared_gate is not None:
         found.append((own.shared_gate.weight, peer.shared_expert_gate.weight, all_of))
     return found
+
+
+def assert_near(got: torch.Tensor | None, want: torch.Tensor | None) -> None:
+    """To 1e-5 of the largest number."""
+    assert got is not None and want is not None
+    assert_close(got, want, rtol=1e-5, atol=1e-5 * max(1.0, want.abs().max().item()))
 
 
 def rows_of(theirs: torch.Tensor, rows: slice) -> torch.Tensor:
@@ -127,13 +136,13 @@ def test_results_and_gradients_are_those_of_transformers(name: str) -> None:
     assert_close(got, want, rtol=1e-5, atol=1e-5)
     got.square().sum().backward()
     want.square().sum().backward()
-    assert_close(a.grad, b.grad, rtol=1e-5, atol=1e-5)
+    assert_near(a.grad, b.grad)
     pairs = pairs_of(own, peer)
     assert len(pairs) == len(list(own.parameters()))
     for mine, theirs, rows in pairs:
         assert mine.grad is not None and theirs.grad is not None
         assert mine.grad.any()
-        assert_close(mine.grad, rows_of(theirs.grad, rows), rtol=1e-5, atol=1e-5)
+        assert_near(mine.grad, rows_of(theirs.grad, rows))
 
 
 def test_softmax_after_the_choice_is_normalised_softmax_before() -> None:
@@ -426,6 +435,10 @@ def test_layers_have_what_was_said() -> None:
         ({"num_experts": 0}, "num_experts is 0; it must be above 0"),
         ({"top_k": 9}, "top_k is 9, but there are only 8 experts"),
         ({"top_k": 0}, "top_k is 0; it must be above 0"),
+        ({"num_groups": 3}, "num_groups is 3: 8 experts do not make so many equal groups"),
+        ({"num_groups": 8}, "num_groups is 8: 8 experts do not make so many equal groups"),
+        ({"top_groups": 2}, "top_groups is 2, of 1 groups of 8 experts"),
+        ({"num_groups": 4, "top_k": 3}, "top_groups is 1, of 4 groups of 2 experts"),
         ({"every": 0}, "every is 0; it must be above 0"),
         ({"first_dense": -1}, "first_dense is -1; it must be 0 or more"),
         ({"balance_loss": -0.1}, "balance_loss is -0.1; it must be 0 or more"),

@@ -38,6 +38,10 @@ class ExpertsConfig:
     """How many of them a token goes to."""
     gate: Gate = "softmax"
     """Scores: "softmax" of all experts, "softmax_top_k" of the chosen ones, or "sigmoid"."""
+    num_groups: int = 1
+    """Equal groups that the experts are in, on a machine each, say."""
+    top_groups: int = 1
+    """In how many of these groups a token's experts are, as in DeepSeek-V3 (arXiv:2412.19437)."""
     normalise: bool = True
     """Whether the weights of a token's experts are made to add up to 1."""
     scale: float = 1.0
@@ -64,7 +68,7 @@ class ExpertsConfig:
     """Of the others, layers whose number is no multiple of this have none, as in Qwen 3's."""
 
     def __post_init__(self) -> None:
-        for key in ("num_experts", "top_k", "scale", "every"):
+        for key in ("num_experts", "top_k", "num_groups", "top_groups", "scale", "every"):
             require_positive(key, getattr(self, key))
         require_positive_if_given(balance_rate=self.balance_rate, capacity=self.capacity)
         for key in ("balance_loss", "z_loss", "first_dense"):
@@ -73,6 +77,17 @@ class ExpertsConfig:
         if self.top_k > self.num_experts:
             raise ValueError(
                 f"top_k is {self.top_k}, but there are only {self.num_experts} experts"
+            )
+        in_group, rest = divmod(self.num_experts, self.num_groups)
+        if rest or (self.num_groups > 1 and in_group < 2):
+            raise ValueError(
+                f"num_groups is {self.num_groups}: {self.num_experts} experts do not make so many "
+                "equal groups of two or more"
+            )
+        if self.top_groups > self.num_groups or self.top_k > self.top_groups * in_group:
+            raise ValueError(
+                f"top_groups is {self.top_groups}, of {self.num_groups} groups of {in_group} "
+                f"experts: there must be so many groups, and {self.top_k} experts in them"
             )
         if self.shared_gate and self.shared is None:
             raise ValueError("shared_gate scales a shared expert: choose one with shared.kind")
@@ -120,6 +135,8 @@ class Experts(nn.Module):
             config.normalise,
             config.scale,
             balanced=config.balance_rate is not None,
+            num_groups=config.num_groups,
+            top_groups=config.top_groups,
         )
         self.experts = Bank(config.num_experts, d_model, config.expert)
         self.shared = None if config.shared is None else config.shared.build(d_model)

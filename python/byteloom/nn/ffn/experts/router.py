@@ -41,6 +41,9 @@ class Router(nn.Module):
         normalise: whether the weights of a token's experts are made to add up to 1.
         scale: what they are then multiplied by.
         balanced: whether there is the bias; it begins as zeros.
+        num_groups: equal groups that the experts are in, on a machine each, say.
+        top_groups: a token's experts are in so many of them, those whose two highest scores are
+            highest (DeepSeek-V3, arXiv:2412.19437).
 
     Example:
         >>> routing = Router(8, num_experts=4, top_k=2)(torch.randn(5, 8))
@@ -60,8 +63,11 @@ class Router(nn.Module):
         normalise: bool = True,
         scale: float = 1.0,
         balanced: bool = False,
+        num_groups: int = 1,
+        top_groups: int = 1,
     ) -> None:
         super().__init__()
+        self.num_groups, self.top_groups = num_groups, top_groups
         self.top_k, self.gate, self.normalise, self.scale = top_k, gate, normalise, scale
         self.weight = nn.Parameter(torch.empty(num_experts, d_model))
         std = math.sqrt(2 / (d_model + num_experts))
@@ -79,6 +85,8 @@ class Router(nn.Module):
             shares = logits.softmax(-1)
             scores = shares if self.gate == "softmax" else logits
         wanted = scores if self.balance_bias is None else scores + self.balance_bias
+        if self.top_groups < self.num_groups:
+            wanted = self._in_best_groups(wanted)
         experts = wanted.topk(self.top_k, dim=-1).indices
         weights = scores.gather(-1, experts)
         if self.gate == "softmax_top_k":
@@ -86,6 +94,15 @@ class Router(nn.Module):
         elif self.normalise:
             weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
         return Routing(experts, weights * self.scale, logits, shares)
+
+    def _in_best_groups(
+        self, scores: Float[Tensor, "tokens experts"]
+    ) -> Float[Tensor, "tokens experts"]:
+        """The scores, with all that are in other groups out of the question."""
+        by_group = scores.view(len(scores), self.num_groups, -1)
+        best = by_group.topk(2, dim=-1).values.sum(-1).topk(self.top_groups, dim=-1).indices
+        is_best = torch.zeros_like(by_group[..., 0], dtype=torch.bool).scatter(1, best, True)
+        return by_group.masked_fill(~is_best[..., None], -torch.inf).flatten(1)
 
     def extra_repr(self) -> str:
         """What ``print(model)`` shows."""
