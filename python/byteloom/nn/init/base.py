@@ -49,7 +49,7 @@ class InitBase:
 
     def logit_factor(self, d_model: int) -> float:
         """What logits are multiplied by."""
-        return 1.0
+        return 1
 
     def lr_scales(self, d_model: int) -> dict[str, float]:
         """What learning rates are multiplied by, by groups of the optimizer; others are as said."""

@@ -23,7 +23,7 @@ class CourseInitConfig:
 
     def logit_factor(self, d_model: int) -> float:
         """What logits are multiplied by."""
-        return 1.0
+        return 1
 
     def lr_scales(self, d_model: int) -> dict[str, float]:
         """All learning rates are as said."""
