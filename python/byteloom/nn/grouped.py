@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
-from torch.utils.flop_counter import register_flop_formula
 
 # Operations of their own for torch: compiled, estimated and chosen for recomputing as a whole. What
 # they do depends on how many rows each group has, which is known only when they run.
@@ -103,15 +102,3 @@ def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None
 grouped_mm.register_fake(_empty_rows)
 grouped_outer.register_fake(_empty_sums)
 grouped_mm.register_autograd(_gradients, setup_context=_keep)
-
-
-@register_flop_formula([torch.ops.byteloom.grouped_mm])
-def _mm_flops(
-    x: tuple[int, int], weight: tuple[int, int, int], ends: Any, *_: Any, **__: Any
-) -> int:
-    return 2 * x[0] * weight[1] * weight[2]
-
-
-@register_flop_formula([torch.ops.byteloom.grouped_outer])
-def _outer_flops(y: tuple[int, int], x: tuple[int, int], ends: Any, *_: Any, **__: Any) -> int:
-    return 2 * x[0] * x[1] * y[1]

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import flop_registry, register_flop_formula
+
+from byteloom.nn import grouped  # noqa: F401 (whose operations are counted below)
 
 _aten = torch.ops.aten
 
@@ -157,3 +159,16 @@ def operations(
 
 def _is_attention(func: Any) -> bool:
     return "_scaled_dot_product" in func.__name__
+
+
+# Said here, as torch's counter of operations takes long to import.
+
+
+@register_flop_formula([torch.ops.byteloom.grouped_mm])
+def _of_groups(x: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -> int:
+    return 2 * x[0] * weight[1] * weight[2]
+
+
+@register_flop_formula([torch.ops.byteloom.grouped_outer])
+def _of_outer_products(y: Sequence[int], x: Sequence[int], *_: Any, **__: Any) -> int:
+    return 2 * x[0] * x[1] * y[1]
