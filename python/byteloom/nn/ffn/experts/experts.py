@@ -57,7 +57,7 @@ class ExpertsConfig:
     """Tokens that an expert takes in training, as a multiple of what it would have if all had as
     many; those beyond are dropped. None: all are taken, as they are where nothing is learned."""
     shared: DenseConfig | None = None
-    """A feed-forward network that all tokens go through beside their experts; none: there is no."""
+    """A feed-forward network that all tokens go through beside their experts; none: no such one."""
     shared_gate: bool = False
     """Whether a token scales what the shared one adds, by a sigmoid, as in Qwen 2's."""
     dense: DenseConfig = field(default_factory=SwiGLUConfig)
@@ -185,8 +185,7 @@ class Experts(nn.Module):
         mean = load.float().mean()
         bias, rate = self.router.balance_bias, self.config.balance_rate
         if bias is not None and rate is not None:
-            change = rate * torch.as_tensor(updated, device=bias.device)
-            bias += change * (mean - load).sign()
+            bias += rate * updated * (mean - load).sign()
         return {
             "expert_tokens": load,
             "expert_overload": load.max() / mean - 1,
