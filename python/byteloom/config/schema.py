@@ -125,7 +125,9 @@ def _union_keys(options: tuple[type, ...], path: str, value: Any, doc: str) -> I
     for kind, option in zip(kinds, options, strict=True):
         base = value if isinstance(value, option) else MISSING
         for key in keys(option, f"{path}.", base):
-            if key.path != f"{path}.kind":
+            if key.kinds:  # those of a union further inside say more
+                found.setdefault(key.path, key)
+            elif key.path != f"{path}.kind":
                 first = found.get(key.path, key)
                 found[key.path] = dataclasses.replace(first, kinds=(*first.kinds, kind))
     for key in found.values():

@@ -27,6 +27,9 @@ class Linear(nn.Module):
         torch.Size([2, 5])
     """
 
+    #: For whoever gives initial weights: vectors are multiplied with it.
+    is_map = True
+
     def __init__(
         self,
         d_in: int,

@@ -191,6 +191,13 @@ class RunConfig:
     logging: LoggingConfig = field(default_factory=LoggingConfig)
     """What is written down on the way."""
 
+    def __post_init__(self) -> None:
+        if self.model.init.kind == "mup" and self.optimizer.kind not in ("adamw", "lion"):
+            raise ValueError(
+                "model.init.kind mup has learning rates for steps that are as long for all "
+                f"weights: choose optimizer.kind adamw or lion, not {self.optimizer.kind}"
+            )
+
 
 def resolve(tables: Mapping[str, Any], source: str | os.PathLike[str] = "") -> RunConfig:
     """Tables of a configuration file -> a configuration in which nothing is left open.

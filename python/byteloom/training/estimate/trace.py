@@ -98,7 +98,7 @@ def _trace_of_tensors(run_config: RunConfig, device: str) -> Trace:
 
 def _trace(run_config: RunConfig, device: str, recompute: Recompute) -> Trace:
     blocks, model = run_config.model.num_layers, run_config.model
-    if blocks <= _FEW[1] or model.full_every or model.positionless_every:
+    if blocks <= _FEW[1] or not model.has_equal_layers():
         return trace_whole(run_config, device, recompute)
     few, more = (
         trace_whole(
