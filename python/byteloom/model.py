@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -75,6 +75,8 @@ class ModelConfig:
     """What logits are multiplied by, as in Command R."""
     logit_soft_cap: float | None = None
     """Logits become cap tanh(logit / cap), as in Gemma 2; none: they stay as they are."""
+    kind: Literal["decoder"] = "decoder"
+    """Selects this member of the whole models, which is meant where nothing is said."""
 
     def __post_init__(self) -> None:
         for key in ("vocab_size", "context_length", "d_model", "num_layers", "num_heads"):

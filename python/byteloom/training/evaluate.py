@@ -12,9 +12,9 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from byteloom.data.batches import Batch
+from byteloom.data.batches import AnyBatch
 from byteloom.data.token_file import TokenIds
 from byteloom.model import TransformerLM
 from byteloom.nn.loss import IGNORED, Sums
@@ -58,8 +58,8 @@ class Score:
 @torch.no_grad()
 def evaluate(
     model: nn.Module,
-    loss: Callable[[Tensor, Tensor], Sums],
-    batches: Iterable[Batch],
+    loss: Callable[..., Sums],
+    batches: Iterable[AnyBatch],
     device: torch.device,
     autocast: Callable[[], AbstractContextManager[object]],
     token_bytes: NDArray[np.int64] | None = None,
@@ -69,7 +69,7 @@ def evaluate(
 
     Args:
         model: whose mode it is.
-        loss: of the model: inputs and targets, (batch, context) each -> sums over the targets.
+        loss: of the model: what a batch consists of -> sums over its targets.
         batches: what to predict; batches weigh as much as they have tokens.
         device: where the model is.
         autocast: makes the context the model runs in.
@@ -85,13 +85,14 @@ def evaluate(
     nats = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64)
     nats, tokens, size = nats.to(device), 0, 0
     try:
-        for inputs, targets in batches:
+        for batch in batches:
             if stopped():
                 return None
+            targets = batch[-1][batch[-1] != IGNORED]
             if token_bytes is not None:
                 size += int(token_bytes[targets.numpy(force=True)].sum())
             with autocast():
-                sums = loss(inputs.to(device), targets.to(device))
+                sums = loss(*(part.to(device) for part in batch))
             nats += sums.nats
             tokens += targets.numel()
     finally:

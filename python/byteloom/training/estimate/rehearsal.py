@@ -50,7 +50,7 @@ def rehearse(run_config: RunConfig) -> Rehearsal:
 
     On a CPU it takes some seconds; with ``training.compile``, what compiling takes, twice.
     """
-    model = run_config.model
+    model = run_config.decoder
     one, some = _FEW
     counts = _FEW if model.num_layers > some else (model.num_layers,)
     cuda = [torch.cuda.current_device()] if torch.cuda.is_available() else []
@@ -75,7 +75,7 @@ class _Rehearsed:
     def __init__(self, run_config: RunConfig) -> None:
         self.run = assemble(run_config)
         self.rows = _rows(run_config, self.run.device.type)
-        model = run_config.model
+        model = run_config.decoder
         shape = (2, self.rows, model.context_length)
         inputs, targets = torch.randint(model.vocab_size, shape, device=self.run.device).unbind()
         self.batch = (inputs, targets)
@@ -115,7 +115,7 @@ class _Rehearsed:
 
 def _rows(run_config: RunConfig, device: str) -> int:
     """Windows of a batch: as many as the run's, unless that takes too long."""
-    batch, model = run_config.training.batch_size, run_config.model
+    batch, model = run_config.training.batch_size, run_config.decoder
     if device == "cuda":
         return batch
     few = replace(model, num_layers=min(model.num_layers, _FEW[1]))
