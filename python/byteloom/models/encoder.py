@@ -88,6 +88,7 @@ class EncoderConfig:
             raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
         with torch.device("meta"):
             self.build_stack(num_layers=1)
+            self.build_head()
 
     def build_block(self) -> Block:
         """Makes a block."""
@@ -108,6 +109,10 @@ class EncoderConfig:
             (self.norm if self.final_norm else none).build(self.d_model),
             self.dropout,
         )
+
+    def build_head(self) -> MaskedHead:
+        """Makes the output map."""
+        return MaskedHead(self.d_model, self.vocab_size, self.ffn.activation(), self.norm)
 
     def build(self, seed: int | None = None) -> Encoder:
         """Makes the model, on the CPU, with fresh weights.
@@ -167,9 +172,7 @@ class Encoder(WholeModel):
             self.token_types = Embedding(config.token_types, config.d_model)
             nn.init.normal_(self.token_types.weight, std=0.02)
         self.encoder = config.build_stack(config.num_layers)
-        self.lm_head = MaskedHead(
-            config.d_model, config.vocab_size, config.ffn.activation(), config.norm
-        )
+        self.lm_head = config.build_head()
         nn.init.normal_(self.token_embeddings.weight, std=0.02)
         if config.tie_embeddings:
             self.lm_head.weight = self.token_embeddings.weight
