@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from byteloom.tokenizer import EncodeStats, PretokenCounts, ShardStats, Tokenizer, train_bpe
 
 if TYPE_CHECKING:
-    from byteloom import checkpoint, data, models, nn, optim
+    from byteloom import checkpoint, data, nn, optim
     from byteloom.generation import generate
     from byteloom.model import ModelConfig, TransformerLM
 
@@ -30,7 +30,6 @@ __all__ = [
     "checkpoint",
     "data",
     "generate",
-    "models",
     "nn",
     "optim",
     "train_bpe",
@@ -43,7 +42,6 @@ _LAZY = {
     "generate": ("byteloom.generation", "generate"),
     "checkpoint": ("byteloom.checkpoint", None),
     "data": ("byteloom.data", None),
-    "models": ("byteloom.models", None),
     "nn": ("byteloom.nn", None),
     "optim": ("byteloom.optim", None),
 }

@@ -21,7 +21,7 @@ Example:
 """
 
 from byteloom.config.options import add_options, explain_unknown, overrides
-from byteloom.config.schema import Key, keys, kind_of
+from byteloom.config.schema import Key, keys
 from byteloom.config.tables import Argument, dump, load, merge, read, to_toml
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "dump",
     "explain_unknown",
     "keys",
-    "kind_of",
     "load",
     "merge",
     "overrides",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -25,11 +25,15 @@ from byteloom.nn import (
     PositionConfig,
     PostNormConfig,
 )
-from byteloom.nn.attention import padding_mask
+from byteloom.nn.attention import SparseConfig, padding_mask
 from byteloom.nn.checks import require_positive
 from byteloom.nn.masked_head import MaskedHead
 from byteloom.nn.position import LearnedConfig, RelativeConfig
 from byteloom.nn.whole import WholeModel, built
+
+
+#: What can be told that tokens see those behind them.
+SeesBothConfig: TypeAlias = MultiHeadConfig | SparseConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +56,7 @@ class EncoderConfig:
     """Normalisation."""
     position: PositionConfig = field(default_factory=LearnedConfig)
     """How tokens know their place; relative ones tell both directions apart."""
-    attention: MultiHeadConfig = field(
+    attention: SeesBothConfig = field(
         default_factory=lambda: MultiHeadConfig(causal=False, bias=True, output_bias=True)
     )
     """What mixes tokens; never causal."""

@@ -12,6 +12,7 @@ import torch
 from pydantic import Field
 
 from byteloom import config
+from byteloom.config.schema import kind_of
 from byteloom.data.token_file import TokenFile
 from byteloom.models import AnyModelConfig, EncoderDecoderConfig, ModelConfig
 from byteloom.nn.recompute import Recompute
@@ -201,7 +202,7 @@ class RunConfig:
         if not isinstance(self.model, self.task.learner):
             raise ValueError(
                 f"task.kind {self.task.kind} is nothing for model.kind {self.model.kind}, but for "
-                f"{config.kind_of(self.task.learner)}"
+                f"{kind_of(self.task.learner)}"
             )
         if self.data.tokenizer is None:
             raise ValueError(

@@ -21,6 +21,7 @@ from byteloom.nn import (
     RotaryConfig,
     SwiGLUConfig,
 )
+from byteloom.nn.attention import SparseConfig
 from byteloom.nn.loss import IGNORED
 from byteloom.nn.position import RelativeConfig
 
@@ -174,9 +175,17 @@ def small(**over: Any) -> EncoderConfig:
     return EncoderConfig(**sizes | {"dropout": 0.0} | over)
 
 
-@pytest.mark.parametrize("position", [RotaryConfig(), RelativeConfig(num_buckets=8)])
-def test_every_token_sees_all_and_no_padding(position: Any) -> None:
-    model = small(position=position).build(seed=0).eval()
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"position": RotaryConfig()},
+        {"position": RelativeConfig(num_buckets=8)},
+        # After two layers, all have been seen by way of others.
+        {"attention": SparseConfig(causal=False, stride=4)},
+    ],
+)
+def test_every_token_sees_all_and_no_padding(over: dict[str, Any]) -> None:
+    model = small(**over).build(seed=0).eval()
     ids = torch.randint(0, 30, (1, 10))
     for place in range(10):
         other = ids.clone()

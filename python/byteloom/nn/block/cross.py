@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from byteloom.nn.attention import CrossConfig, LayerCache, MemoryCache
+from byteloom.nn.attention import CrossConfig, LayerState, MemoryCache
 from byteloom.nn.block.base import Block, Parts, Tokens
 from byteloom.nn.position import Position
 
@@ -36,7 +36,7 @@ class CrossBlock(Block):
         x: Tokens,
         positions: Int[Tensor, "*#batch seq"] | None = None,
         position: Position | None = None,
-        cache: LayerCache | None = None,
+        cache: LayerState | None = None,
         mask: Bool[Tensor, "*#batch 1 #seq keys"] | None = None,
         memory: Float[Tensor, "*batch memory d_model"] | None = None,
         memory_mask: Bool[Tensor, "*#batch 1 #seq memory"] | None = None,
