@@ -31,7 +31,6 @@ from byteloom.nn.masked_head import MaskedHead
 from byteloom.nn.position import LearnedConfig, RelativeConfig
 from byteloom.nn.whole import WholeModel, built
 
-
 #: What can be told that tokens see those behind them.
 SeesBothConfig: TypeAlias = MultiHeadConfig | SparseConfig
 
