@@ -10,10 +10,9 @@ from typing import Any
 from torch import Tensor
 
 from byteloom.export import pretrained
-from byteloom.export.pretrained import Settings, State, renamed, require_same, setting
+from byteloom.export.pretrained import Settings, State, renamed, require_same, setting, with_width
 from byteloom.models.encoder import Encoder, EncoderConfig
-from byteloom.nn import FeedForward, GELUConfig, LayerNormConfig, MultiHeadConfig, ReLUConfig
-from byteloom.nn.ffn import FeedForwardConfig
+from byteloom.nn import GELUConfig, LayerNormConfig, MultiHeadConfig, ReLUConfig
 
 NAMES = {
     "token_embeddings": "bert.embeddings.word_embeddings",
@@ -35,7 +34,7 @@ NAMES = {
     "next_sentence.output": "cls.seq_relationship",
 }
 #: Their names of activations, and what they are here.
-_ACTIVATIONS: dict[str, FeedForwardConfig] = {
+_ACTIVATIONS: dict[str, GELUConfig | ReLUConfig] = {
     "gelu": GELUConfig(bias=True),
     "gelu_new": GELUConfig(bias=True, approximate="tanh"),
     "relu": ReLUConfig(bias=True),
@@ -111,10 +110,11 @@ def settings_of(model: Encoder) -> Settings:
         ValueError: BERT does not compute this; the message says what differs.
     """
     ours = model.config
-    ffn = model.encoder.layers[0].ffn
-    width = ffn.w1.weight.shape[0] if isinstance(ffn, FeedForward) else 0
-    known = {replace(act, d_ff=width): name for name, act in _ACTIVATIONS.items()}
-    wanted = replace(ours, ffn=replace(ours.ffn, d_ff=width, ratio=None))
+    ffn, width = with_width(ours.ffn, model.encoder.layers)
+    known: dict[object, str] = {
+        replace(act, d_ff=width): name for name, act in _ACTIVATIONS.items()
+    }
+    wanted = replace(ours, ffn=ffn)
     architecture = "BertForPreTraining" if ours.next_sentence else "BertForMaskedLM"
     settings: dict[str, Any] = {
         "architectures": [architecture],
@@ -125,7 +125,7 @@ def settings_of(model: Encoder) -> Settings:
         "num_hidden_layers": ours.num_layers,
         "num_attention_heads": ours.num_heads,
         "layer_norm_eps": ours.norm.eps if isinstance(ours.norm, LayerNormConfig) else 1e-12,
-        "hidden_act": known.get(wanted.ffn, "gelu"),
+        "hidden_act": known.get(ffn, "gelu"),
         "intermediate_size": width,
         "hidden_dropout_prob": ours.dropout,
         # Nothing is dropped between scores and values.

@@ -6,15 +6,18 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from byteloom import config
 from byteloom.atomic import atomic_write
+from byteloom.nn.ffn import FeedForward, FeedForwardConfig
+from byteloom.nn.ffn.base import FeedForwardBase
 
 Settings = dict[str, Any]
 State = dict[str, Tensor]
@@ -61,6 +64,20 @@ def write(folder: str | os.PathLike[str], settings: Settings, state: Mapping[str
         file.write(safetensors.torch.save(tensors, {"format": "pt"}))
     with atomic_write(folder / "config.json") as file:
         file.write(json.dumps(settings, indent=2).encode() + b"\n")
+
+
+def with_width(ffn: FeedForwardConfig, layers: nn.ModuleList) -> tuple[FeedForwardConfig, int]:
+    """A feed-forward network that says its inner size, and that size.
+
+    Args:
+        ffn: its configuration, where the size may be left out.
+        layers: blocks that have it.
+    """
+    made = layers[0].ffn
+    if not isinstance(ffn, FeedForwardBase) or not isinstance(made, FeedForward):
+        return ffn, 1  # none of those that can be written
+    width = made.w1.weight.shape[0]
+    return replace(ffn, d_ff=width, ratio=None), width
 
 
 def renamed(name: str, names: Mapping[str, str]) -> str:

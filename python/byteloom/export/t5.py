@@ -10,17 +10,15 @@ from typing import Any
 from torch import Tensor
 
 from byteloom.export import pretrained
-from byteloom.export.pretrained import Settings, State, renamed, require_same, setting
+from byteloom.export.pretrained import Settings, State, renamed, require_same, setting, with_width
 from byteloom.models.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
 from byteloom.nn import (
-    FeedForward,
     GeGLUConfig,
     MultiHeadConfig,
     ReLUConfig,
     RMSNormConfig,
     SwiGLUConfig,
 )
-from byteloom.nn.ffn import FeedForwardConfig
 from byteloom.nn.position import RelativeConfig
 
 #: Our names within a stack, and theirs: the parts of a block are numbered.
@@ -63,7 +61,7 @@ def names(is_gated: bool) -> dict[str, str]:
 
 
 #: Their names of feed-forward networks, and what they are here.
-_FEED_FORWARD: dict[str, FeedForwardConfig] = {
+_FEED_FORWARD: dict[str, ReLUConfig | GeGLUConfig | SwiGLUConfig] = {
     "relu": ReLUConfig(),
     "gated-gelu": GeGLUConfig(approximate="tanh"),
     "gated-silu": SwiGLUConfig(),
@@ -140,9 +138,10 @@ def settings_of(model: EncoderDecoder) -> Settings:
         ValueError: T5 does not compute this; the message says what differs.
     """
     ours = model.config
-    ffn = model.encoder.layers[0].ffn
-    width = ffn.w1.weight.shape[0] if isinstance(ffn, FeedForward) else 0
-    known = {replace(kind, d_ff=width): name for name, kind in _FEED_FORWARD.items()}
+    ffn, width = with_width(ours.ffn, model.encoder.layers)
+    known: dict[object, str] = {
+        replace(kind, d_ff=width): name for name, kind in _FEED_FORWARD.items()
+    }
     wanted = replace(
         ours,
         num_decoder_layers=ours.decoder_layers,
@@ -150,7 +149,7 @@ def settings_of(model: EncoderDecoder) -> Settings:
         attention=replace(
             ours.attention, d_head=ours.attention.head_size(ours.d_model, ours.num_heads)
         ),
-        ffn=replace(ours.ffn, d_ff=width, ratio=None),
+        ffn=ffn,
         position=replace(ours.position, bidirectional=False)
         if isinstance(ours.position, RelativeConfig)
         else ours.position,
@@ -169,7 +168,7 @@ def settings_of(model: EncoderDecoder) -> Settings:
         "num_decoder_layers": ours.decoder_layers,
         "num_heads": ours.num_heads,
         "layer_norm_epsilon": ours.norm.eps if isinstance(ours.norm, RMSNormConfig) else 1e-6,
-        "feed_forward_proj": known.get(wanted.ffn, "relu"),
+        "feed_forward_proj": known.get(ffn, "relu"),
         "dropout_rate": ours.dropout,
         "tie_word_embeddings": ours.tie_embeddings,
         "pad_token_id": start,

@@ -27,6 +27,7 @@ from byteloom.nn import (
 )
 from byteloom.nn.attention import SparseConfig, padding_mask
 from byteloom.nn.checks import require_positive
+from byteloom.nn.ffn.base import FeedForwardBase
 from byteloom.nn.masked_head import MaskedHead
 from byteloom.nn.position import LearnedConfig, RelativeConfig
 from byteloom.nn.whole import WholeModel, built
@@ -115,7 +116,9 @@ class EncoderConfig:
 
     def build_head(self) -> MaskedHead:
         """Makes the output map."""
-        return MaskedHead(self.d_model, self.vocab_size, self.ffn.activation(), self.norm)
+        # Not every feed-forward network has one activation.
+        ffn = self.ffn if isinstance(self.ffn, FeedForwardBase) else GELUConfig()
+        return MaskedHead(self.d_model, self.vocab_size, ffn.activation(), self.norm)
 
     def build(self, seed: int | None = None) -> Encoder:
         """Makes the model, on the CPU, with fresh weights.
