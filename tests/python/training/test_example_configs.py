@@ -1,10 +1,9 @@
-"""The files in configs/ say what they say they do."""
+"""The files in configs/ that say they are a published model are."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import torch
 
 from byteloom import config
@@ -17,11 +16,6 @@ CONFIGS = Path(__file__).parents[3] / "configs"
 def load(name: str, vocab_size: int) -> RunConfig:
     tables = config.read(CONFIGS / name)
     return resolve_model(config.merge(tables, {"model": {"vocab_size": vocab_size}}))
-
-
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
-def test_every_file_is_a_configuration(path: Path) -> None:
-    assert load(path.name, 1000).model.vocab_size == 1000
 
 
 def test_bert_is_bert_base() -> None:
