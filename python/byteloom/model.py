@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from pathlib import Path
+from typing import ClassVar, Literal, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from byteloom.config import Presets
 from byteloom.nn import (
     AttentionConfig,
     Block,
@@ -39,6 +41,9 @@ from byteloom.nn.whole import WholeModel, built, stream_dtype
 class ModelConfig:
     """A decoder-only transformer; the defaults are the shape of the course's base model."""
 
+    presets: ClassVar = Presets(Path(__file__).with_name("presets"), "model")
+    """Published models, from which a configuration can begin: ``preset = "llama3"``."""
+
     vocab_size: int
     """Number of token ids; taken from the tokenizer where it is left out."""
     context_length: int = 256
@@ -67,6 +72,8 @@ class ModelConfig:
     """Whether the table of embeddings is the output map too; it then begins with 0.02."""
     embedding_scale: float | None = None
     """What embeddings are multiplied by, as in T5 and Gemma: there, sqrt(d_model); none: 1."""
+    embedding_norm: bool = False
+    """Whether there is a norm behind the embedding, as in BLOOM (arXiv:2211.05100) and nanochat."""
     full_every: int | None = None
     """Each layer of this number and its multiples sees all: no window, not sparse, not linear."""
     positionless_every: int | None = None
@@ -167,6 +174,8 @@ class TransformerLM(WholeModel):
         if config.tie_embeddings:
             nn.init.normal_(self.token_embeddings.weight, std=0.02)
             self.lm_head.weight = self.token_embeddings.weight
+        if config.embedding_norm:
+            self.ln_embedding = config.norm.build(config.d_model)
 
     def forward(
         self,
@@ -218,6 +227,8 @@ class TransformerLM(WholeModel):
         if self.config.embedding_scale is not None:
             x = x * self.config.embedding_scale
         x = self.position.embed(x, positions)
+        if self.config.embedding_norm:
+            x = self.ln_embedding(x)
         x = self.dropout(x.to(stream_dtype(x)))
         for i, layer in enumerate(self.layers):
             position = None if is_each(i, self.config.positionless_every) else self.position

@@ -8,6 +8,7 @@ from typing import cast
 
 import torch
 
+from byteloom.checkpoint import Checkpoint
 from byteloom.data.batches import AnyBatch, Batches, sequential_batches, validation_batches
 from byteloom.data.masking import MaskedBatches
 from byteloom.data.span_corruption import SpanBatches
@@ -26,24 +27,29 @@ from byteloom.training.tasks import AnyBatches
 from byteloom.training.tasks.base import Reading
 
 
-def build(run_config: RunConfig) -> Run:
+def build(run_config: RunConfig, start: TransformerLM | None = None) -> Run:
     """Makes a run at step 0: fresh weights from the seed, token files opened.
 
+    Args:
+        run_config: all that decides what it computes.
+        start: whose weights it has instead of fresh ones.
+
     Raises:
-        ValueError: a device that this machine lacks; token files too short for the context.
+        ValueError: a device that this machine lacks; token files too short for the context; weights
+            of another model.
     """
-    run, data = assemble(run_config), run_config.data
+    run, data = assemble(run_config, start), run_config.data
     files = [TokenFile(path) for path in data.sources]
     run.batches = batches(run_config, files, data.weights)
     run.validation = validation(run_config)
     return run
 
 
-def assemble(run_config: RunConfig) -> Run:
-    """Makes a run without its token files, which has no batches.
+def assemble(run_config: RunConfig, start: TransformerLM | None = None) -> Run:
+    """Makes a run without its token files, which has no batches; otherwise as :func:`build`.
 
     Raises:
-        ValueError: a device that this machine lacks.
+        ValueError: a device that this machine lacks; weights of another model.
     """
     training = run_config.training
     device = pick_device(training.device)
@@ -52,6 +58,8 @@ def assemble(run_config: RunConfig) -> Run:
     set_precision(training.dtype, training.deterministic)
     torch.manual_seed(training.seed)
     model = run_config.model.build().to(device)
+    if start is not None:
+        Checkpoint.of(start, None, 0).restore(model, name="training.start")
     model.recomputing = Recomputing(training.recompute)
     optimizer = run_config.optimizer.build(model)
     is_narrow = training.weights == "bf16"

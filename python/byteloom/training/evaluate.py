@@ -84,20 +84,37 @@ def evaluate(
     # Sums of many small terms: in double precision where the device has it.
     nats = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64)
     nats, tokens, size = nats.to(device), 0, 0
+    first: torch.Size | None = None
     try:
         for batch in batches:
             if stopped():
                 return None
+            first = batch[-1].shape if first is None else first
             targets = batch[-1][batch[-1] != IGNORED]
             if token_bytes is not None:
                 size += int(token_bytes[targets.numpy(force=True)].sum())
             with autocast():
-                sums = loss(*(part.to(device) for part in batch))
+                sums = loss(*(part.to(device) for part in _padded(batch, first)))
             nats += sums.nats
             tokens += targets.numel()
     finally:
         model.train(was_training)
     return Score(nats.item(), tokens, None if token_bytes is None else size)
+
+
+def _padded(batch: AnyBatch, shape: torch.Size) -> AnyBatch:
+    """The last batch made as large as the others: of another shape, it would be compiled anew."""
+    *inputs, targets = batch
+    if targets.shape == shape:
+        return batch
+    columns, rows = (0, shape[1] - targets.shape[1]), (0, shape[0] - targets.shape[0])
+    pad = torch.nn.functional.pad
+    # Of what has one number a text, labels, nothing is to be predicted either.
+    padded = [
+        pad(part, (*columns, *rows)) if part.ndim == 2 else pad(part, rows, value=IGNORED)
+        for part in inputs
+    ]
+    return *padded, pad(targets, (*columns, *rows), value=IGNORED)
 
 
 @torch.no_grad()

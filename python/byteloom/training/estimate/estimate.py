@@ -63,7 +63,7 @@ def estimate(
         cache_length: tokens of each; ``None`` the whole context.
     """
     parameters = count_parameters(run_config.decoder)
-    taken = trace(run_config, machine.type)
+    taken = trace(run_config, machine.type, machine.workspaces)
     operations = count_operations(run_config, taken, parameters.total)
     memory = count_memory(run_config, taken, machine.type, cache_batch, cache_length)
     needed = needed_bytes(memory.peak.bytes, memory.checkpoint_copy, machine.type)
