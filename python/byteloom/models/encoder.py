@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from pathlib import Path
+from typing import ClassVar, Literal, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from byteloom.config import Presets
 from byteloom.models.stack import Stack
 from byteloom.nn import (
     Block,
@@ -39,6 +41,9 @@ SeesBothConfig: TypeAlias = MultiHeadConfig | SparseConfig
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
     """An encoder, whose tokens see each other; the defaults are BERT's parts (arXiv:1810.04805)."""
+
+    presets: ClassVar = Presets(Path(__file__).parents[1] / "presets" / "encoder", "model")
+    """Published encoders, from which a configuration can begin: ``preset = "bert"``."""
 
     kind: Literal["encoder"] = "encoder"
     """Selects this member."""

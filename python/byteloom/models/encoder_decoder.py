@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal, TypeAlias
+from pathlib import Path
+from typing import ClassVar, Literal, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from byteloom.config import Presets
 from byteloom.models.encoder import both_directions
 from byteloom.models.stack import Stack
 from byteloom.nn import (
@@ -41,6 +43,9 @@ PlacedConfig: TypeAlias = PreNormConfig | PostNormConfig
 @dataclass(frozen=True, kw_only=True)
 class EncoderDecoderConfig:
     """An encoder and a decoder that looks at it; the defaults are T5's parts (arXiv:1910.10683)."""
+
+    presets: ClassVar = Presets(Path(__file__).parents[1] / "presets" / "encoder_decoder", "model")
+    """Published ones, from which a configuration can begin: ``preset = "t5"``."""
 
     kind: Literal["encoder_decoder"] = "encoder_decoder"
     """Selects this member."""
