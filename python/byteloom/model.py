@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -35,7 +35,7 @@ from byteloom.nn.checks import require_positive, require_positive_if_given
 from byteloom.nn.head import Head
 from byteloom.nn.init import CourseInitConfig, InitConfig
 from byteloom.nn.loss import Sums
-from byteloom.nn.recompute import Recomputing
+from byteloom.nn.whole import WholeModel, built, stream_dtype
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,8 @@ class ModelConfig:
     """Logits become cap tanh(logit / cap), as in Gemma 2; none: they stay as they are."""
     init: InitConfig = field(default_factory=CourseInitConfig)
     """What the weights are before they learn."""
+    kind: Literal["decoder"] = "decoder"
+    """Selects this member of the whole models, which is meant where nothing is said."""
 
     def __post_init__(self) -> None:
         for key in ("vocab_size", "context_length", "d_model", "num_layers", "num_heads"):
@@ -150,11 +152,7 @@ class ModelConfig:
             seed: the same seed gives the same weights, and torch's global generator is left as it
                 was; ``None`` draws from that.
         """
-        if seed is None:
-            return TransformerLM(self)
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            return TransformerLM(self)
+        return built(lambda: TransformerLM(self), seed)
 
 
 def is_each(index: int, n: int | None) -> bool:
@@ -167,14 +165,7 @@ def is_each(index: int, n: int | None) -> bool:
     return n is not None and (index + 1) % n == 0
 
 
-def _stream_dtype(x: Tensor) -> torch.dtype:
-    """The type in which tokens go from block to block: autocast's, if its range is float32's."""
-    device = x.device.type
-    narrow = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device)
-    return torch.bfloat16 if narrow is torch.bfloat16 else x.dtype
-
-
-class TransformerLM(nn.Module):
+class TransformerLM(WholeModel):
     """Embedding, blocks, norm, and a linear map to one logit a token of the vocabulary.
 
     The shape of GPT (Radford et al. 2018) with, by default, the parts of Llama (arXiv:2302.13971).
@@ -190,7 +181,7 @@ class TransformerLM(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config: ModelConfig = config
         self.token_embeddings = Embedding(config.vocab_size, config.d_model)
         self.position = config.build_position()
         self.dropout = nn.Dropout(config.dropout)
@@ -204,8 +195,6 @@ class TransformerLM(nn.Module):
         if config.embedding_norm:
             self.ln_embedding = config.norm.build(config.d_model)
         config.init.start(self, config.d_model, config.num_layers)
-        #: How much of the blocks is kept for the gradients.
-        self.recomputing = Recomputing()
 
     def forward(
         self,
@@ -242,7 +231,7 @@ class TransformerLM(nn.Module):
         mask: Bool[Tensor, "#batch 1 #seq keys"] | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
         """What the output map sees of each token; the arguments are those of :meth:`forward`."""
-        self._check(ids, 0 if cache is None else cache.length)
+        self.check_ids(ids, self.config.context_length, 0 if cache is None else cache.length)
         if positions is None and cache is not None:
             positions = cache.layers[0].next_positions(ids.shape[1], ids.device)
         if documents is not None and cache is not None:
@@ -259,7 +248,7 @@ class TransformerLM(nn.Module):
         x = self.position.embed(x, positions)
         if self.config.embedding_norm:
             x = self.ln_embedding(x)
-        x = self.dropout(x.to(_stream_dtype(x)))
+        x = self.dropout(x.to(stream_dtype(x)))
         for i, layer in enumerate(self.layers):
             position = None if is_each(i, self.config.positionless_every) else self.position
             if cache is None:
@@ -294,54 +283,6 @@ class TransformerLM(nn.Module):
         layers = cast(Iterable[Block], self.layers)
         return Cache([layer.attn.new_cache(length) for layer in layers])
 
-    def penalty(self) -> Tensor | float:
-        """What the parts add to the loss: router and z-losses; 0 where none has any.
-
-        A part with a method ``penalty`` gives its own, without that of parts inside it.
-        """
-        own: list[Tensor] = [
-            part.penalty()  # type: ignore[operator]
-            for part in self.modules()
-            if part is not self and hasattr(part, "penalty")
-        ]
-        return sum(own, start=torch.zeros(())) if own else 0.0
-
     def lr_scales(self) -> dict[str, float]:
         """What learning rates are multiplied by, by the names of the optimizer's groups."""
         return self.config.init.lr_scales(self.config.d_model)
-
-    def num_parameters(self, embeddings: bool = True, idle: bool = True) -> int:
-        """Numbers to learn.
-
-        Args:
-            embeddings: whether those of the token embeddings and the output map count.
-            idle: whether those count that have no part in what becomes of a token: the experts
-                that it does not go to.
-        """
-        left_out = 0
-        if not embeddings:
-            left_out = self.token_embeddings.weight.numel()
-            left_out += 0 if self.config.tie_embeddings else self.lm_head.weight.numel()
-        if not idle:
-            left_out += sum(
-                part.idle_parameters()  # type: ignore[operator]
-                for part in self.modules()
-                if hasattr(part, "idle_parameters")
-            )
-        return sum(p.numel() for p in self.parameters()) - left_out
-
-    def _check(self, ids: Tensor, read: int) -> None:
-        if ids.ndim != 2:
-            raise ValueError(f"ids must be (batch, seq), not of shape {tuple(ids.shape)}")
-        tokens, limit = read + ids.shape[1], self.config.context_length
-        if tokens > limit:
-            raise ValueError(f"{tokens} tokens are more than the model's context of {limit}")
-        # Elsewhere than on a CPU looking would mean waiting; there, the kernel itself complains.
-        if ids.device.type == "cpu" and not torch.compiler.is_compiling() and ids.numel():
-            lowest, highest = (int(bound) for bound in torch.aminmax(ids))
-            if lowest < 0 or highest >= self.config.vocab_size:
-                wrong = lowest if lowest < 0 else highest
-                raise ValueError(
-                    f"token id {wrong} is outside the model's vocabulary, whose ids are "
-                    f"0 .. {self.config.vocab_size - 1}"
-                )

@@ -31,5 +31,6 @@ def checked(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 install_import_hook(
-    ["byteloom.nn", "byteloom.model", "byteloom.optim", "byteloom.generation"], "conftest.checked"
+    ["byteloom.nn", "byteloom.model", "byteloom.models", "byteloom.optim", "byteloom.generation"],
+    "conftest.checked",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ END = "<|endoftext|>"
 TIMING = {"seconds", "tokens_per_second", "memory_bytes"}
 
 
-def make_data(folder: Path) -> bl.Tokenizer:
-    """Writes tokenizer.json (bytes and one special token), train.npy and valid.npy."""
-    tokenizer = bl.Tokenizer({i: bytes([i]) for i in range(256)}, [], [END])
+def make_data(folder: Path, special: Sequence[str] = ()) -> bl.Tokenizer:
+    """Writes tokenizer.json (bytes and special tokens, END first), train.npy and valid.npy."""
+    tokenizer = bl.Tokenizer({i: bytes([i]) for i in range(256)}, [], [END, *special])
     tokenizer.save(folder / "tokenizer.json")
     text = "".join(f"def f{i}(x):\n    return x + {i * i}\n{END}" for i in range(400))
     ids = np.array(tokenizer.encode(text), dtype=np.uint16)

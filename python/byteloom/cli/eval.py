@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Score a trained model on texts or token files: every token but the first is predicted once. Or on
-multiple-choice questions: how often the right answer is the likeliest.
+multiple-choice questions: how often the right answer is the likeliest. Of an encoder or an
+encoder-decoder, what was hidden or cut out by the run's seed, the same every time.
 
   loss           nats a token, and perplexity, exp(loss): depend on the tokenizer
   bits per byte  of the text: comparable between models with different tokenizers
@@ -115,7 +116,8 @@ def run(args: argparse.Namespace) -> None:
         if len(files) > 1:
             print_files(files)
     bits = total.bits_per_byte
-    shown = "unknown: the run has no tokenizer" if bits is None else f"{bits:.4f}"
+    why = "of a whole text alone" if scorer.config.task else "unknown: the run has no tokenizer"
+    shown = why if bits is None else f"{bits:.4f}"
     print(
         f"loss              {total.loss:.4f} nats a token\n"
         f"perplexity        {total.perplexity:.2f}\n"
@@ -128,47 +130,52 @@ class Scorer:
     """A model, ready to score files."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        from byteloom.training.build import pick_device
-        from byteloom.training.config import separator_id
-        from byteloom.training.objective import Objective
+        from byteloom.training.build import objective, pick_device
         from byteloom.training.run_folder import RunFolder
 
         self.batch_size, self.device = args.batch_size, pick_device(args.device)
         folder = RunFolder.open(args.run)
         self.tokenizer = folder.load_tokenizer()
-        self.model = folder.load_model(args.checkpoint, self.device)
+        self.model = folder.load_any_model(args.checkpoint, self.device)
         self.token_bytes = None if self.tokenizer is None else token_bytes(self.tokenizer)
         # As in training: where no token saw another document's there, none does here.
-        data = replace(folder.load_config().data, tokenizer=folder.tokenizer_file)
-        self.loss = Objective(self.model, separator=separator_id(data))
+        found = folder.load_config()
+        tokenizer = None if self.tokenizer is None else folder.tokenizer_file
+        training = replace(found.training, batch_size=args.batch_size, z_loss=0.0, compile=False)
+        data = replace(found.data, tokenizer=tokenizer)
+        self.config = replace(found, data=data, training=training)
+        self.loss = objective(self.config, self.model)
 
     def file(self, data: Path) -> Score:
         """The score of a file."""
-        from byteloom.data.batches import sequential_batches
+        from byteloom.training.build import everything
         from byteloom.training.evaluate import evaluate
 
-        context = self.model.config.context_length
         with open_tokens(data, self.tokenizer) as tokens:
             tokens.check(self.model.config.vocab_size)
+            made, total = everything(self.config, tokens)
             batches = tqdm(
-                sequential_batches(tokens, self.batch_size, context),
-                total=-(-(len(tokens) - 1) // (context * self.batch_size)),
+                made,
+                total=total,
                 desc="scoring",
                 unit="batch",
                 leave=False,
                 disable=not sys.stderr.isatty(),
             )
-            score = evaluate(
-                self.model, self.loss, batches, self.device, nullcontext, self.token_bytes
-            )
+            # What was hidden or cut out stands for no text of its own.
+            sizes = None if self.config.task else self.token_bytes
+            score = evaluate(self.model, self.loss, batches, self.device, nullcontext, sizes)
         assert score is not None
         return score
 
     def documents(self, data: Path) -> list[tuple[Score, str]]:
         """The score of each document, and how it begins."""
         from byteloom.data.documents import Documents
+        from byteloom.model import TransformerLM
         from byteloom.training.evaluate import evaluate_documents
 
+        if not isinstance(self.model, TransformerLM):
+            raise ValueError("--by-document is for decoders, which predict every token of a text")
         with open_tokens(data, self.tokenizer, documents=True) as tokens:
             tokens.check(self.model.config.vocab_size)
             documents = Documents(tokens.path)

@@ -121,7 +121,7 @@ def known() -> str:
 def _report(name: str, file: Path, tables: Mapping[str, Any]) -> Report:
     own = tables.get("model", {})
     if "data" in tables:
-        model = resolve_model(tables, file).model
+        model = resolve_model(tables, file).decoder
     elif not isinstance(own, Mapping) or not own:
         raise ValueError(f"{file} has no table [model]")
     else:

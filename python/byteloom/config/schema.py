@@ -120,6 +120,8 @@ def _union_keys(options: tuple[type, ...], path: str, value: Any, doc: str) -> I
     """The keys of all members of a union: ``kind`` first, then each key once."""
     kinds = tuple(map(kind_of, options))
     chosen = kind_of(type(value)) if isinstance(value, options) else MISSING
+    if value is MISSING:
+        chosen = kinds[0]  # the section must be given, but its kind need not
     yield Key(f"{path}.kind", Literal[kinds], chosen, doc)
     found: dict[str, Key] = {}
     for kind, option in zip(kinds, options, strict=True):

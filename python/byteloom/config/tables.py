@@ -129,12 +129,15 @@ class _Loader:
     def choose(
         self, options: tuple[type, ...], data: Mapping[str, Any], path: str, default: Any
     ) -> type | None:
-        """The member that ``kind`` names; without it, the default's, or the only one."""
+        """The member that ``kind`` names; without it, the default's, or the only one.
+
+        A field that must be given has no default: there, it is the first.
+        """
         by_kind = {kind_of(option): option for option in options}
         tag = data.get("kind")
         if tag is None and isinstance(default, options):
             return type(default)
-        if tag is None and len(options) == 1:
+        if tag is None and (len(options) == 1 or default is MISSING):
             return options[0]
         if tag in by_kind and isinstance(tag, str):
             return by_kind[tag]

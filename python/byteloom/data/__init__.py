@@ -14,11 +14,15 @@ from byteloom.data.token_file import TokenFile
 
 if TYPE_CHECKING:
     from byteloom.data.batches import Batches, random_batch, sequential_batches, validation_batches
+    from byteloom.data.masking import MaskedBatches
     from byteloom.data.prefetching import prefetch
+    from byteloom.data.span_corruption import SpanBatches
 
 #: Name -> the module it loads from, with torch, when first asked for.
 _LAZY = {
     "Batches": "batches",
+    "MaskedBatches": "masking",
+    "SpanBatches": "span_corruption",
     "prefetch": "prefetching",
     "random_batch": "batches",
     "sequential_batches": "batches",
@@ -27,6 +31,8 @@ _LAZY = {
 __all__ = [
     "Batches",
     "Documents",
+    "MaskedBatches",
+    "SpanBatches",
     "TokenFile",
     "prefetch",
     "random_batch",

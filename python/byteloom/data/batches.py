@@ -11,16 +11,19 @@ from jaxtyping import Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
-from byteloom.data.mixture import Mixture
+from byteloom.data.order import Order, check_batch_size
 from byteloom.data.shards import Shards
 from byteloom.data.token_file import TokenFile
 from byteloom.data.windows import Tokens, Windows, check_tokens, ids_of
 
 #: Inputs and targets, (batch, context) each: the target is the id after the input.
 Batch: TypeAlias = tuple[Int64[Tensor, "batch context"], Int64[Tensor, "batch context"]]
+#: What any kind of model learns from: what its objective takes, the targets last, ``IGNORED`` where
+#: there is nothing to predict; all of int64, with a row for each text.
+AnyBatch: TypeAlias = tuple[Tensor, ...]
 
 
-class Batches:
+class Batches(Order[Windows]):
     """Batches without replacement: any step's batch, in any order, from (seed, step) alone.
 
     Windows are numbered through the run, and a batch takes the next ``batch_size`` of them. With
@@ -62,20 +65,9 @@ class Batches:
         seed: int,
         weights: Sequence[float] | None = None,
     ) -> None:
-        _check_batch_size(batch_size)
         rows = [tokens] if isinstance(tokens, TokenFile | np.ndarray) else tokens
-        self.batch_size = batch_size
-        self.context_length = context_length
-        #: The windows of each source.
-        self.sources = [Windows(row, context_length, seed, i) for i, row in enumerate(rows)]
-        if weights is None:
-            weights = [source.per_epoch for source in self.sources]
-        if len(weights) != len(self.sources):
-            raise ValueError(
-                f"{len(weights)} weights for {len(self.sources)} sources: give one for each"
-            )
-        #: Which source a window comes from.
-        self.mixture = Mixture(weights, seed)
+        sources = [Windows(row, context_length, seed, i) for i, row in enumerate(rows)]
+        super().__init__(sources, batch_size, context_length, seed, weights)
 
     def batch_at(self, step: int) -> Batch:
         """The batch of a step, counted from 0; int64, in main memory."""
@@ -83,29 +75,6 @@ class Batches:
         for row, (source, start) in zip(ids, self.windows_at(step), strict=True):
             row[:] = self.sources[source].read(start)
         return _split(ids)
-
-    def windows_at(self, step: int) -> list[tuple[int, int]]:
-        """The number of the source, and the start within it, of each window of a step."""
-        sources, numbers = self.mixture.of(step * self.batch_size, self.batch_size)
-        starts = np.empty(self.batch_size, dtype=np.int64)
-        for number, source in enumerate(self.sources):
-            # A source's numbers follow each other.
-            if len(own := numbers[sources == number]):
-                starts[sources == number] = source.starts(int(own[0]), len(own))
-        return list(zip(sources.tolist(), starts.tolist(), strict=True))
-
-    def epoch_at(self, step: int) -> float:
-        """How often as many windows as all sources have were drawn before this step.
-
-        That is the ``epoch`` of the metrics; of one source, how often it has been gone through.
-        """
-        per_epoch = sum(source.per_epoch for source in self.sources)
-        return step * self.batch_size / per_epoch
-
-    def epochs_at(self, step: int) -> list[float]:
-        """How often each source has been gone through before this step."""
-        drawn = self.mixture.before(step * self.batch_size)
-        return [n / source.per_epoch for n, source in zip(drawn, self.sources, strict=True)]
 
 
 def random_batch(
@@ -128,7 +97,7 @@ def random_batch(
     Raises:
         ValueError: fewer ids than one window takes.
     """
-    _check_batch_size(batch_size)
+    check_batch_size(batch_size)
     check_tokens(tokens, context_length)
     places = len(tokens) - context_length
     if generator is None:
@@ -153,7 +122,7 @@ def validation_batches(
     Raises:
         ValueError: fewer ids than one window takes.
     """
-    _check_batch_size(batch_size)
+    check_batch_size(batch_size)
     check_tokens(tokens, context_length)
     available = (len(tokens) - 1) // context_length
     wanted = min(available, batch_size * count)
@@ -194,8 +163,3 @@ def _split(windows: NDArray[np.int64]) -> Batch:
     """Windows, with the id after each -> inputs and targets."""
     both = torch.from_numpy(windows)
     return both[:, :-1].contiguous(), both[:, 1:].contiguous()
-
-
-def _check_batch_size(batch_size: int) -> None:
-    if batch_size < 1:
-        raise ValueError(f"batch_size {batch_size}: must be at least 1")

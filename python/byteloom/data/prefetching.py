@@ -9,17 +9,17 @@ from contextlib import contextmanager
 
 import torch
 
-from byteloom.data.batches import Batch
+from byteloom.data.batches import AnyBatch
 
 
 @contextmanager
 def prefetch(
-    batch_at: Callable[[int], Batch],
+    batch_at: Callable[[int], AnyBatch],
     start: int,
     stop: int,
     device: str | torch.device = "cpu",
     depth: int = 2,
-) -> Iterator[Iterator[Batch]]:
+) -> Iterator[Iterator[AnyBatch]]:
     """Gives ``batch_at(start)`` to ``batch_at(stop - 1)``, in order, on the device.
 
     For a CUDA device batches pass through page-locked memory, so that the copy runs beside the
@@ -43,10 +43,10 @@ def prefetch(
         [0, 1, 2]
     """
     device = torch.device(device)
-    ready: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=depth)
+    ready: queue.Queue[AnyBatch | BaseException] = queue.Queue(maxsize=depth)
     closed = threading.Event()
 
-    def offer(item: Batch | BaseException) -> None:
+    def offer(item: AnyBatch | BaseException) -> None:
         while not closed.is_set():
             try:
                 ready.put(item, timeout=0.1)
@@ -57,22 +57,21 @@ def prefetch(
     def work() -> None:
         try:
             for step in range(start, stop):
-                inputs, targets = batch_at(step)
+                batch = batch_at(step)
                 if device.type == "cuda":
-                    inputs, targets = inputs.pin_memory(), targets.pin_memory()
-                offer((inputs, targets))
+                    batch = tuple(part.pin_memory() for part in batch)
+                offer(batch)
                 if closed.is_set():
                     return
         except BaseException as error:
             offer(error)
 
-    def receive() -> Iterator[Batch]:
+    def receive() -> Iterator[AnyBatch]:
         for _ in range(start, stop):
             item = ready.get()
             if isinstance(item, BaseException):
                 raise item
-            inputs, targets = item
-            yield inputs.to(device, non_blocking=True), targets.to(device, non_blocking=True)
+            yield tuple(part.to(device, non_blocking=True) for part in item)
 
     thread = threading.Thread(target=work, name="byteloom-prefetch", daemon=True)
     thread.start()

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from byteloom.data.order import generator_of
 from byteloom.data.permutation import Permutation
 from byteloom.data.shards import Shards
 from byteloom.data.token_file import TokenFile
@@ -61,6 +62,11 @@ class Windows:
             found += [offset + window * self.context_length for window in windows]
         return found
 
+    def in_order(self) -> range:
+        """Where the windows begin that follow each other from the first id on."""
+        whole = (len(self.ids) - 1) // self.context_length
+        return range(0, whole * self.context_length, self.context_length)
+
     def read(self, start: int) -> NDArray[Any]:
         """The ids of the window that begins there, and the one after it."""
         found: NDArray[Any] = self.ids[start : start + self.context_length + 1]
@@ -70,8 +76,7 @@ class Windows:
         """An epoch's offset and order; the last one asked for is kept."""
         if epoch not in self._epochs:
             key = (epoch, *self._source)
-            entropy = np.random.SeedSequence([self.seed % (1 << 64), *key])
-            offset = int(np.random.Generator(np.random.PCG64(entropy)).integers(self._offsets))
+            offset = int(generator_of(self.seed, *key).integers(self._offsets))
             order = Permutation(self.per_epoch, (self.seed, *key))
             self._epochs = {epoch: (offset, order)}
         return self._epochs[epoch]

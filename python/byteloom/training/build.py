@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import cast
 
 import torch
 
 from byteloom.checkpoint import Checkpoint
-from byteloom.data.batches import Batch, Batches, sequential_batches, validation_batches
+from byteloom.data.batches import AnyBatch, Batches, sequential_batches, validation_batches
+from byteloom.data.masking import MaskedBatches
+from byteloom.data.span_corruption import SpanBatches
 from byteloom.data.token_file import TokenFile
-from byteloom.model import TransformerLM
+from byteloom.models import AnyModel, TransformerLM
+from byteloom.nn.loss import Sums
 from byteloom.nn.recompute import Recomputing
 from byteloom.optim.narrow import NarrowWeights
-from byteloom.training.config import RunConfig, separator_id
+from byteloom.training.config import RunConfig, separator_id, specials_of
 from byteloom.training.objective import Objective
 from byteloom.training.plan import Plan
 from byteloom.training.scaling import LossScale
 from byteloom.training.spikes import Spikes
 from byteloom.training.state import Run
+from byteloom.training.tasks import AnyBatches
+from byteloom.training.tasks.base import Reading
 
 
 def build(run_config: RunConfig, start: TransformerLM | None = None) -> Run:
@@ -32,14 +38,9 @@ def build(run_config: RunConfig, start: TransformerLM | None = None) -> Run:
         ValueError: a device that this machine lacks; token files too short for the context; weights
             of another model.
     """
-    run, training = assemble(run_config, start), run_config.training
-    run.batches = Batches(
-        [TokenFile(path) for path in run_config.data.sources],
-        training.batch_size,
-        run_config.model.context_length,
-        training.seed,
-        run_config.data.weights,
-    )
+    run, data = assemble(run_config, start), run_config.data
+    files = [TokenFile(path) for path in data.sources]
+    run.batches = batches(run_config, files, data.weights)
     run.validation = validation(run_config)
     return run
 
@@ -66,9 +67,7 @@ def assemble(run_config: RunConfig, start: TransformerLM | None = None) -> Run:
         config=run_config,
         device=device,
         model=model,
-        objective=Objective(
-            model, training.z_loss, training.compile, separator_id(run_config.data)
-        ),
+        objective=objective(run_config, model),
         optimizer=optimizer,
         schedule=run_config.schedule.build(training.steps),
         batches=None,  # type: ignore[arg-type]
@@ -81,7 +80,56 @@ def assemble(run_config: RunConfig, start: TransformerLM | None = None) -> Run:
     )
 
 
-def validation(run_config: RunConfig) -> Callable[[], Iterable[Batch]] | None:
+def batches(
+    run_config: RunConfig, files: Sequence[TokenFile], weights: Sequence[float] | None = None
+) -> AnyBatches:
+    """Makes the batches of token files.
+
+    Raises:
+        ValueError: a token file too short for the context.
+    """
+    if run_config.task is not None:
+        return corrupted(run_config, files, weights)
+    training, context = run_config.training, run_config.model.context_length
+    return Batches(files, training.batch_size, context, training.seed, weights)
+
+
+def corrupted(
+    run_config: RunConfig, files: Sequence[TokenFile], weights: Sequence[float] | None = None
+) -> MaskedBatches | SpanBatches:
+    """The same for models that learn something else than the next token."""
+    training, specials = run_config.training, specials_of(run_config.data)
+    assert run_config.task is not None and specials is not None
+    reading = Reading(files, training.batch_size, training.seed, weights)
+    make = cast(Callable[..., MaskedBatches | SpanBatches], run_config.task.batches)
+    return make(run_config.model, specials, reading)
+
+
+def objective(run_config: RunConfig, model: AnyModel) -> Callable[..., Sums]:
+    """Makes the loss: what a batch consists of -> sums over its targets."""
+    training, specials = run_config.training, specials_of(run_config.data)
+    if isinstance(model, TransformerLM):
+        separator = separator_id(run_config.data)
+        return Objective(model, training.z_loss, training.compile, separator)
+    assert run_config.task is not None and specials is not None
+    make = cast(Callable[..., Callable[..., Sums]], run_config.task.objective)
+    return make(model, specials, training.z_loss, training.compile)
+
+
+def everything(run_config: RunConfig, tokens: TokenFile) -> tuple[Iterable[AnyBatch], int]:
+    """All that a token file has to be scored on, once and in order, and how many batches it is.
+
+    Raises:
+        ValueError: it is too short.
+    """
+    size, context = run_config.training.batch_size, run_config.model.context_length
+    if run_config.task is None:
+        return sequential_batches(tokens, size, context), -(-(len(tokens) - 1) // (context * size))
+    made = corrupted(run_config, [tokens])
+    return made.evenly(), -(-len(made.sources[0].in_order()) // size)
+
+
+def validation(run_config: RunConfig) -> Callable[[], Iterable[AnyBatch]] | None:
     """Makes the batches of an evaluation, the same ones every time; ``None``: there are none.
 
     Raises:
@@ -90,10 +138,14 @@ def validation(run_config: RunConfig) -> Callable[[], Iterable[Batch]] | None:
     training, context = run_config.training, run_config.model.context_length
     if run_config.data.valid is None:
         return None
-    tokens = TokenFile(run_config.data.valid)
-    if training.eval_batches == "all":
-        return lambda: sequential_batches(tokens, training.batch_size, context)
-    some = validation_batches(tokens, training.batch_size, context, training.eval_batches)
+    tokens, count = TokenFile(run_config.data.valid), training.eval_batches
+    if count == "all":
+        return lambda: everything(run_config, tokens)[0]
+    some: Sequence[AnyBatch]
+    if run_config.task is None:
+        some = validation_batches(tokens, training.batch_size, context, count)
+    else:
+        some = list(corrupted(run_config, [tokens]).evenly(count))
     return lambda: some
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, cast
 
 import torch
 from pydantic import Field
 
 from byteloom import config
+from byteloom.config.schema import kind_of
 from byteloom.data.token_file import TokenFile
-from byteloom.model import ModelConfig
+from byteloom.models import AnyModelConfig, EncoderDecoderConfig, ModelConfig
 from byteloom.nn.recompute import Recompute
 from byteloom.optim import (
     AdamWConfig,
@@ -24,6 +25,8 @@ from byteloom.optim import (
 )
 from byteloom.optim.narrow import Rounding
 from byteloom.tokenizer import Tokenizer
+from byteloom.training.tasks import MaskedConfig, SpansConfig, TaskConfig
+from byteloom.training.tasks.base import Specials
 
 AtLeastOne: TypeAlias = Annotated[int, Field(ge=1)]
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
@@ -174,10 +177,12 @@ class LoggingConfig:
 class RunConfig:
     """Everything that decides what a run computes, and what it leaves."""
 
-    model: ModelConfig
+    model: AnyModelConfig
     """The architecture."""
     data: DataConfig
     """What it learns from."""
+    task: TaskConfig | None = None
+    """What it learns; none: the next token, or what models of its kind usually do."""
     optimizer: OptimizerConfig = field(default_factory=AdamWConfig)
     """How gradients become updates."""
     schedule: ScheduleConfig = field(default_factory=CosineConfig)
@@ -192,11 +197,41 @@ class RunConfig:
     """What is written down on the way."""
 
     def __post_init__(self) -> None:
-        if self.model.init.kind == "mup" and self.optimizer.kind not in ("adamw", "lion"):
+        init = self.model.init.kind if isinstance(self.model, ModelConfig) else None
+        if init == "mup" and self.optimizer.kind not in ("adamw", "lion"):
             raise ValueError(
                 "model.init.kind mup has learning rates for steps that are as long for all "
                 f"weights: choose optimizer.kind adamw or lion, not {self.optimizer.kind}"
             )
+        if self.task is None:
+            usual = {task.learner: task for task in (MaskedConfig, SpansConfig)}.get(
+                type(self.model)
+            )
+            object.__setattr__(self, "task", usual and usual())
+        if self.task is None:
+            return
+        if not isinstance(self.model, self.task.learner):
+            raise ValueError(
+                f"task.kind {self.task.kind} is nothing for model.kind {self.model.kind}, but for "
+                f"{kind_of(self.task.learner)}"
+            )
+        if self.data.tokenizer is None:
+            raise ValueError(
+                f"task.kind {self.task.kind} needs data.tokenizer, whose special tokens it uses"
+            )
+        if self.data.separate_documents:
+            raise ValueError("data.separate_documents is for decoders, and for nothing else")
+
+    @property
+    def decoder(self) -> ModelConfig:
+        """The architecture, where only a decoder's will do.
+
+        Raises:
+            ValueError: it is another one's.
+        """
+        if not isinstance(self.model, ModelConfig):
+            raise ValueError(f"model.kind is {self.model.kind}: this is for decoders alone")
+        return self.model
 
 
 def resolve(tables: Mapping[str, Any], source: str | os.PathLike[str] = "") -> RunConfig:
@@ -227,7 +262,7 @@ def resolve(tables: Mapping[str, Any], source: str | os.PathLike[str] = "") -> R
         num_threads=run.training.num_threads or torch.get_num_threads(),
         start=run.training.start and run.training.start.absolute(),
     )
-    return replace(run, data=data, training=training)
+    return replace(run, model=_with_start(run), data=data, training=training)
 
 
 def resolve_model(tables: Mapping[str, Any], source: str | os.PathLike[str] = "") -> RunConfig:
@@ -245,6 +280,24 @@ def resolve_model(tables: Mapping[str, Any], source: str | os.PathLike[str] = ""
         if data.tokenizer is not None or "preset" not in model:
             tables = _with_vocab_size(tables, _vocab_size(data))
     return config.load(RunConfig, tables, source)
+
+
+def _with_start(run: RunConfig) -> AnyModelConfig:
+    """The model, with what its decoder begins with, if it has one and does not know it."""
+    model, specials = run.model, specials_of(run.data)
+    if not isinstance(model, EncoderDecoderConfig) or model.start_id is not None:
+        return model
+    assert isinstance(run.task, SpansConfig) and specials is not None
+    return replace(model, start_id=run.task.start_id(specials))
+
+
+def specials_of(data: DataConfig) -> Specials | None:
+    """The special tokens; ``None``: there is no tokenizer.
+
+    Raises:
+        FileNotFoundError: the tokenizer is gone.
+    """
+    return None if data.tokenizer is None else Specials(data.tokenizer, data.separator)
 
 
 def _with_vocab_size(tables: Mapping[str, Any], vocab_size: int) -> dict[str, Any]:
@@ -320,6 +373,10 @@ def check_data(run: RunConfig) -> None:
                 f"{run.data.tokenizer} has {size:,} tokens: leave model.vocab_size out"
             )
     separator_id(run.data)
+    if run.task is not None:
+        # Which task goes with which model was found to be right when both were put together.
+        check = cast(Callable[..., None], run.task.check)
+        check(run.model, specials_of(run.data))
     for path in (*run.data.sources, run.data.valid):
         if path is not None:
             TokenFile(path).check(run.model.vocab_size, run.model.context_length)

@@ -12,9 +12,9 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from byteloom.data.batches import Batch
+from byteloom.data.batches import AnyBatch
 from byteloom.data.token_file import TokenIds
 from byteloom.model import TransformerLM
 from byteloom.nn.loss import IGNORED, Sums
@@ -58,8 +58,8 @@ class Score:
 @torch.no_grad()
 def evaluate(
     model: nn.Module,
-    loss: Callable[[Tensor, Tensor], Sums],
-    batches: Iterable[Batch],
+    loss: Callable[..., Sums],
+    batches: Iterable[AnyBatch],
     device: torch.device,
     autocast: Callable[[], AbstractContextManager[object]],
     token_bytes: NDArray[np.int64] | None = None,
@@ -69,7 +69,7 @@ def evaluate(
 
     Args:
         model: whose mode it is.
-        loss: of the model: inputs and targets, (batch, context) each -> sums over the targets.
+        loss: of the model: what a batch consists of -> sums over its targets.
         batches: what to predict; batches weigh as much as they have tokens.
         device: where the model is.
         autocast: makes the context the model runs in.
@@ -86,14 +86,15 @@ def evaluate(
     nats, tokens, size = nats.to(device), 0, 0
     first: torch.Size | None = None
     try:
-        for inputs, targets in batches:
+        for batch in batches:
             if stopped():
                 return None
-            first = targets.shape if first is None else first
+            first = batch[-1].shape if first is None else first
+            targets = batch[-1][batch[-1] != IGNORED]
             if token_bytes is not None:
                 size += int(token_bytes[targets.numpy(force=True)].sum())
             with autocast():
-                sums = loss(*(x.to(device) for x in _padded(inputs, targets, first)))
+                sums = loss(*(part.to(device) for part in _padded(batch, first)))
             nats += sums.nats
             tokens += targets.numel()
     finally:
@@ -101,13 +102,19 @@ def evaluate(
     return Score(nats.item(), tokens, None if token_bytes is None else size)
 
 
-def _padded(inputs: Tensor, targets: Tensor, shape: torch.Size) -> Batch:
+def _padded(batch: AnyBatch, shape: torch.Size) -> AnyBatch:
     """The last batch made as large as the others: of another shape, it would be compiled anew."""
+    *inputs, targets = batch
     if targets.shape == shape:
-        return inputs, targets
-    missing = (0, shape[1] - targets.shape[1], 0, shape[0] - targets.shape[0])
+        return batch
+    columns, rows = (0, shape[1] - targets.shape[1]), (0, shape[0] - targets.shape[0])
     pad = torch.nn.functional.pad
-    return pad(inputs, missing), pad(targets, missing, value=IGNORED)
+    # Of what has one number a text, labels, nothing is to be predicted either.
+    padded = [
+        pad(part, (*columns, *rows)) if part.ndim == 2 else pad(part, rows, value=IGNORED)
+        for part in inputs
+    ]
+    return *padded, pad(targets, (*columns, *rows), value=IGNORED)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from byteloom.data.batches import Batch
+from byteloom.data.batches import AnyBatch
 from byteloom.data.prefetching import prefetch
 from byteloom.training.evaluate import evaluate
 from byteloom.training.metrics import JsonLines, Record, Sink, figures_of
@@ -70,7 +70,7 @@ class _Taken:
     step: int
     """Steps so far, this one included."""
     result: StepResult
-    batches: Sequence[Batch]
+    batches: Sequence[AnyBatch]
     generators: dict[str, Any] | None
     """The random generators after it, if the next may begin before it is looked at."""
 
@@ -100,7 +100,7 @@ class _Loop:
         self.flops = training_flops(run.model)
         self.peak = peak_flops(run.device)
 
-    def go(self, batches: Iterator[Batch]) -> None:
+    def go(self, batches: Iterator[AnyBatch]) -> None:
         """The loop."""
         run, settings = self.run, self.run.config.training
         self.evaluate_if_due()  # of a step whose evaluation was interrupted
@@ -185,7 +185,7 @@ class _Loop:
             "seconds": run.seconds,
             "memory_bytes": memory_in_use(run.device),
         }
-        if self.peak is not None:
+        if self.peak is not None and self.flops is not None:
             record["mfu"] = speed * self.flops / self.peak
         if run.config.training.dtype == "fp16":
             record["loss_scale"] = run.loss_scale.value

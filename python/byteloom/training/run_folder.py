@@ -24,8 +24,8 @@ import torch
 from byteloom import checkpoint, config
 from byteloom.atomic import atomic_folder, atomic_write
 from byteloom.checkpoint import Checkpoint
-from byteloom.data.batches import Batch
-from byteloom.model import TransformerLM
+from byteloom.data.batches import AnyBatch
+from byteloom.models import AnyModel, TransformerLM
 from byteloom.tokenizer import Tokenizer
 from byteloom.training.config import DataConfig, RunConfig
 
@@ -156,6 +156,22 @@ class RunFolder:
     def load_model(
         self, step: int | Literal["best"] | None = None, device: torch.device | str = "cpu"
     ) -> TransformerLM:
+        """The same as :meth:`load_any_model`, where only a decoder will do.
+
+        Raises:
+            FileNotFoundError: no such checkpoint.
+            ValueError: it is another model's, or damaged.
+        """
+        kind = self.load_config().model.kind
+        if kind != "decoder":
+            raise ValueError(f"the run in {self.path} has an {kind}: this is for decoders alone")
+        model = self.load_any_model(step, device)
+        assert isinstance(model, TransformerLM)
+        return model
+
+    def load_any_model(
+        self, step: int | Literal["best"] | None = None, device: torch.device | str = "cpu"
+    ) -> AnyModel:
         """The model of a step's checkpoint, by default the newest, in evaluation mode.
 
         If the run averages its weights, it has the average.
@@ -221,13 +237,13 @@ class RunFolder:
         """
         checkpoint.write(state, self.best_file)
 
-    def save_batches(self, step: int, batches: Sequence[Batch]) -> Path:
+    def save_batches(self, step: int, batches: Sequence[AnyBatch]) -> Path:
         """Writes what a step learned from, to be studied; returns the file."""
         path = self.path / f"batches-{step:06d}.safetensors"
         tensors = {
             f"{name}.{i}": tensor
             for i, batch in enumerate(batches)
-            for name, tensor in zip(("inputs", "targets"), batch, strict=True)
+            for name, tensor in named(batch).items()
         }
         with atomic_write(path) as file:
             file.write(safetensors.torch.save({k: t.cpu() for k, t in tensors.items()}))
@@ -254,3 +270,15 @@ class RunFolder:
         if problem is not None:
             raise ValueError(f"no checkpoint in {self.checkpoint_folder} can be read: {problem}")
         return None
+
+
+def named(batch: AnyBatch) -> dict[str, torch.Tensor]:
+    """A batch's tensors by names: of several inputs, the second is ``inputs.1``, and so on.
+
+    Example:
+        >>> list(named((torch.zeros(1), torch.zeros(1), torch.zeros(1))))
+        ['inputs', 'inputs.1', 'targets']
+    """
+    *inputs, targets = batch
+    names = ["inputs", *(f"inputs.{i}" for i in range(1, len(inputs)))]
+    return dict(zip(names, inputs, strict=True)) | {"targets": targets}

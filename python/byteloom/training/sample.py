@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from byteloom.atomic import atomic_write
 from byteloom.generation import generate
+from byteloom.model import TransformerLM
 from byteloom.tokenizer import Tokenizer
 from byteloom.training.run_folder import RunFolder
 from byteloom.training.state import Run
@@ -12,6 +13,7 @@ from byteloom.training.state import Run
 def write_sample(run: Run, folder: RunFolder, tokenizer: Tokenizer) -> str:
     """Lets the model write into ``sample.txt``: always the same for the same weights and seed."""
     settings = run.config.logging
+    assert isinstance(run.model, TransformerLM), "only decoders go on with a text"
     with run.averaged():
         text = generate(
             run.model,

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from byteloom import config
 from byteloom.checkpoint import Checkpoint
-from byteloom.data.batches import Batch, Batches
-from byteloom.model import TransformerLM
+from byteloom.data.batches import AnyBatch
+from byteloom.models import AnyModel
 from byteloom.nn.loss import Sums
 from byteloom.optim import AdamW, WeightAverage
 from byteloom.optim.narrow import NarrowWeights
@@ -24,6 +24,7 @@ from byteloom.training.plan import Plan
 from byteloom.training.scaling import LossScale
 from byteloom.training.skips import Skips
 from byteloom.training.spikes import Spikes
+from byteloom.training.tasks import AnyBatches
 
 
 @dataclass
@@ -34,17 +35,17 @@ class Run:
     """What it was asked to be."""
     device: torch.device
     """Where it computes."""
-    model: TransformerLM
+    model: AnyModel
     """The weights."""
-    objective: Callable[[Tensor, Tensor], Sums]
-    """Inputs and targets, (batch, context) each -> the model's loss."""
+    objective: Callable[..., Sums]
+    """What a batch consists of, for decoders inputs and targets -> the model's loss."""
     optimizer: torch.optim.Optimizer
     """Its state is part of the run's."""
     schedule: Callable[[int], float]
     """Step -> learning rate."""
-    batches: Batches
+    batches: AnyBatches
     """Step -> batch."""
-    validation: Callable[[], Iterable[Batch]] | None
+    validation: Callable[[], Iterable[AnyBatch]] | None
     """What is scored at every evaluation; ``None``: nothing is."""
     plan: Plan
     """Step -> how many batches it takes."""

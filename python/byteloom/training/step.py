@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from byteloom.data.batches import Batch
+from byteloom.data.batches import AnyBatch
 from byteloom.nn.loss import IGNORED
 from byteloom.nn.recompute import offloading
 from byteloom.optim import clip_grad_norm
@@ -30,7 +30,7 @@ class StepResult(NamedTuple):
     """What parts of the model tell of the step, each by itself."""
 
 
-def train_step(run: Run, batches: Sequence[Batch], wait: bool = True) -> StepResult:
+def train_step(run: Run, batches: Sequence[AnyBatch], wait: bool = True) -> StepResult:
     """Takes one step and counts it.
 
     A loss or a gradient that is not finite changes nothing but the count: neither the weights nor
@@ -50,10 +50,10 @@ def train_step(run: Run, batches: Sequence[Batch], wait: bool = True) -> StepRes
         group["lr"] = learning_rate * group.get("lr_scale", 1.0)
 
     nats = torch.zeros((), device=run.device)
-    tokens = torch.stack([(targets != IGNORED).sum() for _, targets in batches]).sum()
-    for inputs, targets in batches:
+    tokens = torch.stack([(batch[-1] != IGNORED).sum() for batch in batches]).sum()
+    for batch in batches:
         with run.autocast(), offloading(run.config.training.offload, run.device):
-            sums = run.objective(inputs, targets)
+            sums = run.objective(*batch)
         # Plus what submodules add, router and z-losses: zero where none does.
         share = sums.tokens / tokens
         objective = sums.objective / tokens + run.model.penalty() * share

@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from byteloom.model import TransformerLM
+from byteloom.models import AnyModel, TransformerLM
 
 #: Products of bf16 or fp16 a second, without sparsity, by the makers' data sheets; the first name
 #: that is part of the device's counts.
@@ -24,13 +24,17 @@ _PEAKS = {
 }
 
 
-def training_flops(model: TransformerLM) -> float:
+def training_flops(model: AnyModel) -> float | None:
     """Floating-point operations a token, forward and backward: 6 N + 12 L d T.
+
+    Of other models than decoders it is not known: not all of them meets every token.
 
     N is the number of parameters that a token meets, L of layers, T the context (Chowdhery et al.
     2022, appendix B, arXiv:2204.02311; here as everywhere, attention counts as if it saw the whole
     context).
     """
+    if not isinstance(model, TransformerLM):
+        return None
     config = model.config
     attention = 12 * config.num_layers * config.d_model * config.context_length
     return 6.0 * model.num_parameters(idle=False) + attention

@@ -71,7 +71,7 @@ def assumed(
 
 
 def _tokens(run_config: RunConfig) -> int:
-    return run_config.training.batch_size * run_config.model.context_length
+    return run_config.training.batch_size * run_config.decoder.context_length
 
 
 def _batches(run_config: RunConfig) -> int:

@@ -62,7 +62,7 @@ def estimate(
         cache_batch: texts generated at once, for the size of the cache.
         cache_length: tokens of each; ``None`` the whole context.
     """
-    parameters = count_parameters(run_config.model)
+    parameters = count_parameters(run_config.decoder)
     taken = trace(run_config, machine.type, machine.workspaces)
     operations = count_operations(run_config, taken, parameters.active)
     memory = count_memory(run_config, taken, machine.type, cache_batch, cache_length)

@@ -86,7 +86,7 @@ def count_memory(
     run_config: RunConfig, trace: Trace, device: str, cache_batch: int, cache_length: int | None
 ) -> Memory:
     """Adds up what a step held on a device of this type."""
-    model, training = run_config.model, run_config.training
+    model, training = run_config.decoder, run_config.training
     peaks = {name: _peak(name, purposes) for name, purposes in trace.peaks.items()}
     last = trace.peaks["optimizer step"]
     pieces = piece_size(training.batch_size * model.context_length, model.vocab_size, device)

@@ -52,7 +52,7 @@ def rehearse(run_config: RunConfig) -> Rehearsal:
     On a CPU it takes some seconds; with ``training.compile``, what compiling takes, twice. Where
     layers have several feed-forward networks, each is timed as if all had it.
     """
-    model, found, layers = run_config.model, None, 0
+    model, found, layers = run_config.decoder, None, 0
     for ffn, count in Counter(map(model.ffn.at, range(model.num_layers))).items():
         one = _rehearse(replace(run_config, model=replace(model, ffn=ffn)))
         layers += count
@@ -63,7 +63,7 @@ def rehearse(run_config: RunConfig) -> Rehearsal:
 
 def _rehearse(run_config: RunConfig) -> Rehearsal:
     """With blocks that are alike."""
-    model = run_config.model
+    model = run_config.decoder
     one, some = _FEW
     counts = _FEW if model.num_layers > some else (model.num_layers,)
     cuda = [torch.cuda.current_device()] if torch.cuda.is_available() else []
@@ -88,7 +88,7 @@ class _Rehearsed:
     def __init__(self, run_config: RunConfig) -> None:
         self.run = assemble(run_config)
         self.rows = _rows(run_config, self.run.device.type)
-        model = run_config.model
+        model = run_config.decoder
         shape = (2, self.rows, model.context_length)
         inputs, targets = torch.randint(model.vocab_size, shape, device=self.run.device).unbind()
         self.batch = (inputs, targets)
@@ -128,7 +128,7 @@ class _Rehearsed:
 
 def _rows(run_config: RunConfig, device: str) -> int:
     """Windows of a batch: as many as the run's, unless that takes too long."""
-    batch, model = run_config.training.batch_size, run_config.model
+    batch, model = run_config.training.batch_size, run_config.decoder
     if device == "cuda":
         return batch
     few = replace(model, num_layers=min(model.num_layers, _FEW[1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from byteloom.model import TransformerLM
 from byteloom.training.estimate.machine import machine_here
 from byteloom.training.estimate.trace import trace
 from byteloom.training.estimate.verdict import needed_bytes
@@ -11,7 +12,12 @@ from byteloom.training.state import Run
 
 
 def shortage(run: Run) -> str | None:
-    """What a run that has just been made lacks in memory, in words; ``None``: it will do."""
+    """What a run that has just been made lacks in memory, in words; ``None``: it will do.
+
+    Of other models than decoders, nothing is known.
+    """
+    if not isinstance(run.model, TransformerLM):
+        return None
     machine = machine_here(run.device)
     model = list(run.model.parameters())
     states = [x for s in run.optimizer.state.values() for x in s.values()]
@@ -37,7 +43,7 @@ def shortage(run: Run) -> str | None:
 
 def _surely(run: Run) -> float:
     """More bytes than a run takes, without looking closely: spares most runs a second."""
-    training, model = run.config.training, run.config.model
+    training, model = run.config.training, run.config.decoder
     numbers = sum(p.numel() for p in run.model.parameters())
     tokens = training.batch_size * model.context_length
     # The matrices' results are parameters / d_model numbers a token; around them is several times

@@ -97,12 +97,12 @@ def _trace_of_tensors(run_config: RunConfig, device: str) -> Trace:
 
 
 def _trace(run_config: RunConfig, device: str, recompute: Recompute) -> Trace:
-    blocks, model = run_config.model.num_layers, run_config.model
+    blocks, model = run_config.decoder.num_layers, run_config.decoder
     if blocks <= _FEW[1] or not model.has_equal_layers():
         return trace_whole(run_config, device, recompute)
     few, more = (
         trace_whole(
-            replace(run_config, model=replace(run_config.model, num_layers=n)), device, recompute
+            replace(run_config, model=replace(run_config.decoder, num_layers=n)), device, recompute
         )
         for n in _FEW
     )
@@ -124,7 +124,7 @@ class _Tracer:
         self.ledger = Ledger()
         self.waiting: Counter[str] = Counter()
         self.kept: Counter[str] = Counter()
-        self.model = TransformerLM(run_config.model)
+        self.model = TransformerLM(run_config.decoder)
         self.model.recomputing = Recomputing(recompute)
         training = run_config.training
         #: More batches of a step are like the second.
@@ -169,10 +169,10 @@ class _Tracer:
             parts |= {m: PARTS.get(name, name) for name, m in named}
         with ledger, ledger.parts_of(parts):
             self.mark_blocks()
-            shape = (training.batch_size, self.config.model.context_length)
+            shape = (training.batch_size, self.config.decoder.context_length)
             ids = [torch.zeros(2, *shape, dtype=torch.long) for _ in range(self.num_batches)]
             ledger.note(ids, "batches")
-            train_step(run, [tuple(pair.unbind()) for pair in ids])  # type: ignore[misc]
+            train_step(run, [tuple(pair.unbind()) for pair in ids])
         return self.result()
 
     def make_state(self, optimizer: torch.optim.Optimizer) -> None:
@@ -220,7 +220,7 @@ class _Tracer:
     def objective(self, inputs: Tensor, targets: Tensor) -> Sums:
         """As :class:`byteloom.training.objective.Objective`, and put down."""
         model, ledger, training = self.model, self.ledger, self.config.training
-        vocab = self.config.model.vocab_size
+        vocab = self.config.decoder.vocab_size
         with self.offloading():
             ledger.enter("forward", ["forward, embedding"])
             hidden = model.hidden(inputs)
@@ -261,7 +261,7 @@ class _Tracer:
         peaks = self.ledger.peaks
         more = self.config.training.accumulation - self.num_batches
         training = self.config.training
-        ids = 16 * more * training.batch_size * self.config.model.context_length
+        ids = 16 * more * training.batch_size * self.config.decoder.context_length
         for peak in peaks.values():
             peak["batches"] += ids
         n = self.num_batches

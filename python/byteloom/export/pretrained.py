@@ -1,0 +1,138 @@
+"""A folder as ``save_pretrained`` makes it: ``config.json`` and ``model.safetensors``."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from byteloom import config
+from byteloom.atomic import atomic_write
+from byteloom.nn.ffn import FeedForward, FeedForwardConfig
+from byteloom.nn.ffn.base import FeedForwardBase
+
+Settings = dict[str, Any]
+State = dict[str, Tensor]
+
+
+def read(folder: str | os.PathLike[str], model_type: str) -> tuple[Settings, State]:
+    """The settings and the weights.
+
+    Raises:
+        FileNotFoundError: one of the files is missing.
+        ValueError: damaged, or of another type of model.
+    """
+    folder = Path(folder)
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).exists():
+            raise FileNotFoundError(f"{folder} has no {name}")
+    path = folder / "config.json"
+    try:
+        settings: Settings = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from None
+    found = settings.get("model_type") if isinstance(settings, dict) else None
+    if found != model_type:
+        raise ValueError(f"{path}: model_type is {found!r}, not {model_type!r}")
+    path = folder / "model.safetensors"
+    try:
+        return settings, safetensors.torch.load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+
+
+def write(folder: str | os.PathLike[str], settings: Settings, state: Mapping[str, Tensor]) -> None:
+    """Writes them; the weights first, so that a folder with settings is whole.
+
+    Raises:
+        ValueError: there are settings already.
+    """
+    folder = Path(folder)
+    if (folder / "config.json").exists():
+        raise ValueError(f"{folder} holds a model already: give another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+    with atomic_write(folder / "model.safetensors") as file:
+        file.write(safetensors.torch.save(tensors, {"format": "pt"}))
+    with atomic_write(folder / "config.json") as file:
+        file.write(json.dumps(settings, indent=2).encode() + b"\n")
+
+
+def with_width(ffn: FeedForwardConfig, layers: nn.ModuleList) -> tuple[FeedForwardConfig, int]:
+    """A feed-forward network that says its inner size, and that size.
+
+    Args:
+        ffn: its configuration, where the size may be left out.
+        layers: blocks that have it.
+    """
+    made = layers[0].ffn
+    if not isinstance(ffn, FeedForwardBase) or not isinstance(made, FeedForward):
+        return ffn, 1  # none of those that can be written
+    width = made.w1.weight.shape[0]
+    return replace(ffn, d_ff=width, ratio=None), width
+
+
+def renamed(name: str, names: Mapping[str, str]) -> str:
+    """A weight's name among ours -> among theirs.
+
+    Args:
+        name: a module's path, and the parameter.
+        names: our modules' paths to theirs, with # in place of a layer's number.
+
+    Example:
+        >>> renamed("layers.7.attn.q_proj.bias", {"layers.#.attn.q_proj": "h.#.q"})
+        'h.7.q.bias'
+    """
+    module, _, parameter = name.rpartition(".")
+    number = re.search(r"\.(\d+)\.", f"{module}.")
+    key = module if number is None else module.replace(f".{number[1]}.", ".#.", 1)
+    theirs = names[key] if number is None else names[key].replace("#", number[1], 1)
+    return f"{theirs}.{parameter}"
+
+
+def require_same(wanted: object, found: object, architecture: str) -> None:
+    """Refuses a configuration that an architecture does not compute.
+
+    Args:
+        wanted: a dataclass.
+        found: what remains of it when it was written and read again.
+        architecture: which it was written for.
+
+    Raises:
+        ValueError: naming a key that differs.
+    """
+    ours, theirs = _flat(config.dump(wanted)), _flat(config.dump(found))
+    for key in [*ours, *theirs]:
+        if ours.get(key) != theirs.get(key):
+            raise ValueError(
+                f"{architecture} has model.{key} {theirs.get(key, 'none')}; here it is "
+                f"{ours.get(key, 'none')}"
+            )
+
+
+def _flat(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in tables.items():
+        found |= (
+            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
+    return found
+
+
+def setting(settings: Settings, key: str, *default: Any) -> Any:
+    """A setting, or its default.
+
+    Raises:
+        ValueError: missing, and without one.
+    """
+    if key not in settings and not default:
+        raise ValueError(f"config.json lacks {key}")
+    return settings.get(key, *default)

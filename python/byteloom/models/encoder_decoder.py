@@ -1,0 +1,301 @@
+"""The encoder-decoder: a text -> another text. Its configuration chooses every part."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import ClassVar, Literal, TypeAlias
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from byteloom.config import Presets
+from byteloom.models.encoder import both_directions
+from byteloom.models.stack import Stack
+from byteloom.nn import (
+    Block,
+    Embedding,
+    FeedForwardConfig,
+    MultiHeadConfig,
+    NoNormConfig,
+    NormConfig,
+    Parts,
+    PositionConfig,
+    PostNormConfig,
+    PreNormConfig,
+    ReLUConfig,
+    RMSNormConfig,
+)
+from byteloom.nn.attention import Cache, CrossConfig, MemoryCache, padding_mask
+from byteloom.nn.attention.heads import Heads, HeadsConfig
+from byteloom.nn.block.cross import CrossBlock
+from byteloom.nn.checks import require_positive, require_positive_if_given
+from byteloom.nn.head import Head
+from byteloom.nn.position import RelativeConfig
+from byteloom.nn.whole import WholeModel, built
+
+PlacedConfig: TypeAlias = PreNormConfig | PostNormConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderDecoderConfig:
+    """An encoder and a decoder that looks at it; the defaults are T5's parts (arXiv:1910.10683)."""
+
+    presets: ClassVar = Presets(Path(__file__).parents[1] / "presets" / "encoder_decoder", "model")
+    """Published ones, from which a configuration can begin: ``preset = "t5"``."""
+
+    kind: Literal["encoder_decoder"] = "encoder_decoder"
+    """Selects this member."""
+    vocab_size: int
+    """Number of token ids; taken from the tokenizer where it is left out."""
+    context_length: int = 256
+    """The most tokens that the encoder reads."""
+    target_length: int | None = None
+    """The most tokens that the decoder writes; none: as many."""
+    d_model: int = 512
+    """Size of a token's vector."""
+    num_layers: int = 4
+    """Transformer blocks of the encoder."""
+    num_decoder_layers: int | None = None
+    """And of the decoder; none: as many."""
+    num_heads: int = 8
+    """Attention heads a block; they share d_model evenly."""
+    norm: NormConfig = field(default_factory=lambda: RMSNormConfig(eps=1e-6))
+    """Normalisation."""
+    position: PositionConfig = field(default_factory=RelativeConfig)
+    """How tokens know their place: the encoder and the decoder have one each."""
+    attention: MultiHeadConfig = field(default_factory=lambda: MultiHeadConfig(scale=1.0))
+    """What mixes tokens: causal in the decoder, never in the encoder, and across from one to it."""
+    ffn: FeedForwardConfig = field(default_factory=ReLUConfig)
+    """What transforms each token."""
+    dropout: float = 0.1
+    """Part of the numbers that training sets to zero, before and behind blocks and in them."""
+    block: PlacedConfig = field(default_factory=PreNormConfig)
+    """Where a layer has its norms."""
+    final_norm: bool = True
+    """Whether there are norms behind the last blocks."""
+    tie_embeddings: bool = True
+    """Whether the table of embeddings is the output map too, as in T5 1.0; in 1.1 it is not."""
+    logit_scale: float | None = None
+    """What logits are multiplied by; none: 1 / sqrt(d_model) if embeddings are tied, else 1."""
+    start_id: int | None = None
+    """What the decoder begins with, in T5 0, its padding; where it is left out, task.start."""
+
+    def __post_init__(self) -> None:
+        for key in ("vocab_size", "context_length", "d_model", "num_layers", "num_heads"):
+            require_positive(key, getattr(self, key))
+        for key in ("target_length", "num_decoder_layers", "logit_scale"):
+            require_positive_if_given(**{key: getattr(self, key)})
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
+        if not self.attention.causal:
+            raise ValueError(
+                "attention.causal is false, but the decoder writes one token after the other: the "
+                "encoder sees both directions in any case"
+            )
+        if self.start_id is not None and not 0 <= self.start_id < self.vocab_size:
+            raise ValueError(
+                f"start_id is {self.start_id}; there are the ids 0 .. {self.vocab_size - 1}"
+            )
+        with torch.device("meta"):
+            self.build_encoder(num_layers=1)
+            self.build_decoder(num_layers=1)
+            self.build_head()
+
+    @property
+    def decoder_length(self) -> int:
+        """The most tokens that the decoder writes."""
+        return self.context_length if self.target_length is None else self.target_length
+
+    @property
+    def decoder_layers(self) -> int:
+        """Blocks of the decoder."""
+        return self.num_layers if self.num_decoder_layers is None else self.num_decoder_layers
+
+    def build_encoder(self, num_layers: int) -> Stack:
+        """Makes the encoder."""
+        parts = self._parts(replace(self.attention, causal=False))
+        layers = [self.block.build(parts) for _ in range(num_layers)]
+        return self._stack(layers, both_directions(self.position), self.context_length)
+
+    def build_decoder(self, num_layers: int) -> Stack:
+        """Makes the decoder."""
+        shared = {f.name: getattr(self.attention, f.name) for f in fields(HeadsConfig)}
+        cross = CrossConfig(**shared | {"kind": "cross"})
+        parts, is_post = self._parts(self.attention), isinstance(self.block, PostNormConfig)
+        layers = [
+            CrossBlock(parts, cross, is_post, self.block.residual_scale) for _ in range(num_layers)
+        ]
+        return self._stack(layers, self.position, self.decoder_length)
+
+    def build_head(self) -> Head:
+        """Makes the output map."""
+        scale = self.logit_scale
+        if scale is None:
+            scale = 1 / math.sqrt(self.d_model) if self.tie_embeddings else 1.0
+        return Head(self.d_model, self.vocab_size, scale)
+
+    def build(self, seed: int | None = None) -> EncoderDecoder:
+        """Makes the model, on the CPU, with fresh weights.
+
+        Args:
+            seed: the same seed gives the same weights, and torch's global generator is left as it
+                was; ``None`` draws from that.
+        """
+        return built(lambda: EncoderDecoder(self), seed)
+
+    def _parts(self, attention: MultiHeadConfig) -> Parts:
+        return Parts(self.d_model, self.num_heads, attention, self.ffn, self.norm, self.dropout)
+
+    def _stack(self, layers: Sequence[Block], position: PositionConfig, length: int) -> Stack:
+        d_head = self.attention.head_size(self.d_model, self.num_heads)
+        none = NoNormConfig()
+        return Stack(
+            layers,
+            position.build(self.d_model, self.num_heads, length, d_head),
+            none.build(self.d_model),
+            (self.norm if self.final_norm else none).build(self.d_model),
+            self.dropout,
+        )
+
+
+class DecoderCache(Cache):
+    """What a decoder has read and written so far: keys and values of its tokens and its memory.
+
+    Args:
+        own: the caches of its self-attention.
+        real: True where the memory has a token; ``None``: everywhere.
+    """
+
+    def __init__(self, own: Cache, real: Bool[Tensor, "batch memory"] | None = None) -> None:
+        super().__init__(own.layers)
+        self.memories = [MemoryCache() for _ in own.layers]
+        self.real = real
+
+
+class EncoderDecoder(WholeModel):
+    """A shared embedding, an encoder, a decoder and an output map: T5 (arXiv:1910.10683).
+
+    With other parts it is the first transformer (arXiv:1706.03762) or T5 1.1.
+
+    Args:
+        config: chooses every part.
+
+    Example:
+        >>> config = EncoderDecoderConfig(
+        ...     vocab_size=10, context_length=8, d_model=16, num_heads=2, start_id=0
+        ... )
+        >>> model = EncoderDecoder(config)
+        >>> model(torch.tensor([[1, 2, 3]]), torch.tensor([[0, 4]])).shape
+        torch.Size([1, 2, 10])
+    """
+
+    def __init__(self, config: EncoderDecoderConfig) -> None:
+        super().__init__()
+        self.config: EncoderDecoderConfig = config
+        self.token_embeddings = Embedding(config.vocab_size, config.d_model)
+        self.encoder = config.build_encoder(config.num_layers)
+        self.decoder = config.build_decoder(config.decoder_layers)
+        self.dropout = nn.Dropout(config.dropout)
+        self.lm_head = config.build_head()
+        if config.tie_embeddings:
+            self.lm_head.weight = self.token_embeddings.weight
+        for part in self.modules():
+            if isinstance(part, Heads) and part.scale is not None:
+                # Scores begin as large as with the usual scale, as in T5.
+                with torch.no_grad():
+                    part.q_proj.weight.div_(part.scale * math.sqrt(part.d_head))
+
+    def forward(
+        self,
+        ids: Int[Tensor, "batch seq"],
+        written: Int[Tensor, "batch out"],
+        real: Bool[Tensor, "batch seq"] | None = None,
+    ) -> Float[Tensor, "batch out vocab"]:
+        """Unnormalised logits of the token after each of those that are written.
+
+        Args:
+            ids: what the encoder reads; no more than ``context_length``.
+            written: what the decoder has written, the start included: see :meth:`shifted`.
+            real: True where ``ids`` has a token, and no padding; by default everywhere.
+
+        Raises:
+            ValueError: too many tokens; on a CPU also an id outside the vocabulary.
+        """
+        logits: Tensor = self.lm_head(self.hidden(ids, written, real))
+        return logits
+
+    def hidden(
+        self,
+        ids: Int[Tensor, "batch seq"],
+        written: Int[Tensor, "batch out"],
+        real: Bool[Tensor, "batch seq"] | None = None,
+    ) -> Float[Tensor, "batch out d_model"]:
+        """What the output map sees; the arguments are those of :meth:`forward`."""
+        self.check_ids(written, self.config.decoder_length)
+        mask = None if real is None else padding_mask(real)
+        x = self.token_embeddings(written)
+        memory = (self.encode(ids, real), mask)
+        found: Tensor = self.dropout(self.decoder(x, self.recomputing, memory=memory))
+        return found
+
+    def encode(
+        self,
+        ids: Int[Tensor, "batch seq"],
+        real: Bool[Tensor, "batch seq"] | None = None,
+    ) -> Float[Tensor, "batch seq d_model"]:
+        """What the decoder sees of each token that the encoder reads."""
+        self.check_ids(ids, self.config.context_length)
+        mask = None if real is None else padding_mask(real)
+        x = self.token_embeddings(ids)
+        found: Tensor = self.dropout(self.encoder(x, self.recomputing, mask=mask))
+        return found
+
+    def next_logits(
+        self,
+        written: Int[Tensor, "batch out"],
+        cache: DecoderCache,
+        memory: Float[Tensor, "batch seq d_model"] | None = None,
+    ) -> Float[Tensor, "batch out vocab"]:
+        """Logits after tokens that follow those in the cache, which these are added to.
+
+        Args:
+            written: the tokens.
+            cache: made by :meth:`new_cache`.
+            memory: what :meth:`encode` gave; the first time only.
+
+        Raises:
+            ValueError: see :meth:`forward`.
+        """
+        self.check_ids(written, self.config.decoder_length, cache.length)
+        mask = None if cache.real is None else padding_mask(cache.real)
+        x = self.token_embeddings(written)
+        seen, memories = (memory, mask), cache.memories
+        x = self.decoder(x, self.recomputing, None, None, cache, seen, memories)
+        logits: Tensor = self.lm_head(self.dropout(x))
+        return logits
+
+    def new_cache(self, real: Bool[Tensor, "batch seq"] | None = None) -> DecoderCache:
+        """An empty cache for :meth:`next_logits`, with room for all that can be written.
+
+        Args:
+            real: True where the memory has a token, and no padding; by default everywhere.
+        """
+        return DecoderCache(self.decoder.new_cache(self.config.decoder_length), real)
+
+    def shifted(self, targets: Int[Tensor, "batch out"]) -> Int[Tensor, "batch out"]:
+        """What the decoder sees when it is to write the targets: the start, and all but the last.
+
+        What is not to be predicted, below 0, is seen as the start.
+
+        Raises:
+            ValueError: the configuration has no ``start_id``.
+        """
+        start = self.config.start_id
+        if start is None:
+            raise ValueError("model.start_id is left out: the decoder does not know its first id")
+        written = nn.functional.pad(targets[:, :-1], (1, 0), value=start)
+        return torch.where(written < 0, start, written)
