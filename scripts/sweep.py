@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import argparse
 import math
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +24,13 @@ from byteloom import config
 from byteloom.cli.common import HelpFormatter, execute, say
 from byteloom.markdown import table
 from byteloom.plotting import COLOURS, MARKERS, check_plot_path, logarithmic_ticks, plot
-from byteloom.reporting.history import History
 from byteloom.training.config import RunConfig, resolve
+
+sys.path.insert(0, str(Path(__file__).parent))
+from trial import Trial, train
 
 #: How the learning rate follows the batch size, as a power.
 GROWTH = {"not": 0.0, "sqrt": 0.5, "linear": 1.0}
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A value, and what training with it came to."""
-
-    value: float
-    folder: Path
-    loss: float
-    """The last on the validation tokens, or else the mean of the last tenth of training; nan: it
-    stopped before its end."""
-    history: History
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,12 +70,13 @@ def run(args: argparse.Namespace) -> None:
     over = {key: value for key, value in given.items() if isinstance(value, config.Argument)}
     base = resolve(config.merge(config.read(args.config), config.overrides(given)), args.config)
     is_rates = args.learning_rates
-    trials: list[Trial] = []
+    trials: dict[float, Trial] = {}
     for value, settings in rates(args, base) if is_rates else batch_sizes(args, base):
-        trials.append(train(args, value, {**over, **settings}))
-        say(f"{value:g}: {trials[-1].loss:.4f}")
-        best = min((one.loss for one in trials if math.isfinite(one.loss)), default=math.inf)
-        if is_rates and not trials[-1].loss <= best + args.give_up:
+        trials[value] = train_with(args, value, {**over, **settings})
+        losses = [one.loss for one in trials.values()]
+        say(f"{value:g}: {losses[-1]:.4f}")
+        best = min(filter(math.isfinite, losses), default=math.inf)
+        if is_rates and not losses[-1] <= best + args.give_up:
             break
     name = "learning rate" if is_rates else "batch size"
     print(show(trials, name))
@@ -126,67 +115,46 @@ def batch_sizes(args: argparse.Namespace, base: RunConfig) -> Iterator[tuple[int
         yield size, settings | rate_settings(base, base.schedule.max_lr * growth)
 
 
-def train(args: argparse.Namespace, value: float, settings: dict[str, Any]) -> Trial:
-    """Trains, or goes on, or does nothing if that was done."""
-    folder: Path = args.output / f"{value:g}"
-    command = [sys.executable, "-m", "byteloom.cli.train_lm"]
-    if (folder / "config.toml").exists():
-        command += ["--resume", str(folder)]
-    else:
-        command += [str(args.config), "-o", str(folder)]
-        command += [word for key, x in settings.items() for word in (f"--{key}", str(x))]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
-    if done.returncode not in (0, 1):  # 1: it may have stopped as the loss was not finite
-        raise ValueError(f"{' '.join(command)} ended with exit code {done.returncode}")
-    history = History(folder / "metrics.jsonl")
-    if not history.records:
-        raise ValueError(f"{' '.join(command)} left no metrics")
-    return Trial(value, folder, math.nan if done.returncode else last_loss(history), history)
+def train_with(args: argparse.Namespace, value: float, settings: dict[str, Any]) -> Trial:
+    """Trains with the settings, or goes on, or does nothing if that was done."""
+    words = [word for key, x in settings.items() for word in (f"--{key}", str(x))]
+    return train(args.output / f"{value:g}", [str(args.config), *words])
 
 
-def last_loss(history: History) -> float:
-    """The last on validation tokens; without any, the mean of the last tenth of training."""
-    valid = history.values("valid_loss")
-    if len(valid):
-        return float(valid[-1])
-    losses = history.values("loss")
-    return float(losses[-max(1, len(losses) // 10) :].mean())
-
-
-def show(trials: Sequence[Trial], name: str) -> str:
+def show(trials: Mapping[float, Trial], name: str) -> str:
     """A table."""
-    best = min(trials, key=lambda one: one.loss if math.isfinite(one.loss) else math.inf)
+    best = min(trials.values(), key=lambda one: math.inf if math.isnan(one.loss) else one.loss)
     rows = []
-    for one in trials:
+    for value, one in trials.items():
         note = "best" if one is best else "" if math.isfinite(one.loss) else "stopped"
         speeds = one.history.values("tokens_per_second")
         speed = f"{speeds[len(speeds) // 2 :].mean():,.0f}" if len(speeds) else ""
-        rows.append([f"{one.value:g}", f"{one.loss:.4f}", f"{one.history.steps:,}", speed, note])
+        rows.append([f"{value:g}", f"{one.loss:.4f}", f"{one.history.steps:,}", speed, note])
     return table([name, "loss", "steps", "tokens/s", ""], rows)
 
 
-def draw(output: Path, trials: Sequence[Trial], name: str) -> None:
+def draw(output: Path, trials: Mapping[float, Trial], name: str) -> None:
     """The losses by value, and each run's curve."""
-    finite = [one for one in trials if math.isfinite(one.loss)]
+    finite = {value: one.loss for value, one in trials.items() if math.isfinite(one.loss)}
     if finite:
         with plot(output / "values.png") as axes:
-            values = [one.value for one in finite]
-            axes.plot(values, [one.loss for one in finite], color=COLOURS[0], marker=MARKERS[0])
-            for one in trials:
-                if not math.isfinite(one.loss):
-                    axes.axvline(one.value, color=COLOURS[5], linestyle=":")
+            values = list(finite)
+            axes.plot(values, list(finite.values()), color=COLOURS[0], marker=MARKERS[0])
+            for value in trials:
+                if value not in finite:
+                    axes.axvline(value, color=COLOURS[5], linestyle=":")
             axes.set_xscale("log")
             logarithmic_ticks(axes.xaxis, min(values), max(values))
             axes.xaxis.set_major_formatter("{x:g}")
             axes.set_xlabel(f"{name} (dotted: stopped before its end)")
             axes.set_ylabel("loss in the end")
     with plot(output / "curves.png") as axes:
-        for i, one in enumerate(trials):
+        for i, (value, one) in enumerate(trials.items()):
             key = "valid_loss" if len(one.history.values("valid_loss")) else "loss"
             x, y = one.history.series(key, "tokens")
-            axes.plot(x, y, color=COLOURS[i % len(COLOURS)], label=f"{one.value:g}",
+            axes.plot(x, y, color=COLOURS[i % len(COLOURS)], label=f"{value:g}",
                       linestyle=("-", "--", ":")[i // len(COLOURS) % 3])  # fmt: skip
-        lowest = min((one.loss for one in finite), default=0.0)
+        lowest = min(finite.values(), default=0.0)
         axes.set_ylim(lowest - 0.2, lowest + 4)
         axes.set_xlabel("tokens")
         axes.set_ylabel("validation loss" if key == "valid_loss" else "loss")

@@ -156,10 +156,21 @@ def parse(parser: argparse.ArgumentParser, known: Sequence[str]) -> argparse.Nam
 
 
 def available_cores() -> list[int]:
-    """Numbers of the cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
+    """Numbers of the cores that this process may run on; the second halves of cores come last."""
+    if not hasattr(os, "sched_getaffinity"):
+        return list(range(os.cpu_count() or 1))
+    cores = sorted(os.sched_getaffinity(0))
+    return sorted(cores, key=lambda core: (len([n for n in siblings(core) if n < core]), core))
+
+
+def siblings(core: int) -> list[int]:
+    """The numbers under which the system has one core: several, if it runs several threads."""
+    path = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list")
+    try:
+        parts = [list(map(int, part.split("-"))) for part in path.read_text().strip().split(",")]
+    except (OSError, ValueError):
+        return [core]
+    return [n for part in parts for n in range(part[0], part[-1] + 1)]
 
 
 def peak_bytes() -> int:

@@ -2,14 +2,17 @@
 
 byteloom, and beside it gigatoken's encoding, for its counting is a part of its training. Each run
 has as many cores as threads. `--copies` takes the text several times, for machines on which once is
-over before all threads have begun.
+over before all threads have begun. "processes" says what the machine allows: as many processes of
+one thread, which share nothing, each with its part of the copies, where it is the same for all.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import multiprocessing
 import sys
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +67,39 @@ def gigatoken(args: argparse.Namespace) -> dict[str, Any]:
     return figures | {"sha256": hashlib.sha256(np.load(output, mmap_mode="r")).hexdigest()}
 
 
+def processes(args: argparse.Namespace) -> dict[str, Any]:
+    """Processes of one thread, each into a file of its own."""
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(args.threads + 1)
+    inputs = [args.text] * (args.copies // args.threads)
+    outputs = [args.folder / f"scaling-{i}.npy" for i in range(args.threads)]
+    workers = [
+        context.Process(target=process, args=(args.tokenizer, inputs, output, barrier))
+        for output in outputs
+    ]
+    for worker in workers:
+        worker.start()
+    barrier.wait()
+    _, figures = timed(barrier.wait)
+    for worker in workers:
+        worker.join()
+    found = hashlib.sha256()
+    for output in outputs:
+        found.update(np.load(output, mmap_mode="r"))
+    return figures | {"sha256": found.hexdigest()}
+
+
+def process(tokenizer: Path, inputs: list[Path], output: Path, barrier: Barrier) -> None:
+    """One of them: begins and ends with the others."""
+    loaded = bl.Tokenizer.load(tokenizer)
+    barrier.wait()
+    loaded.encode_files(inputs, output, num_threads=1)
+    barrier.wait()
+
+
 CONTESTANTS = (
     Contestant(OURS, "byteloom", byteloom),
+    Contestant("processes", "byteloom", processes),
     Contestant("gigatoken", "gigatoken", gigatoken),
 )
 
@@ -83,9 +117,14 @@ def compete(args: argparse.Namespace, folder: Path) -> list[Race]:
         extra = ["--tokenizer", str(tokenizer), "--task", task, "--copies", str(args.copies)]
         hashes = set()
         base: dict[str, float] = {}
-        for threads in counts_of_threads(args.threads):
+        for threads in args.at or counts_of_threads(args.threads):
             job = argparse.Namespace(**vars(args) | {"threads": threads})
-            chosen = CONTESTANTS if task == ENCODE else CONTESTANTS[:1]
+            chosen = [
+                one
+                for one in CONTESTANTS
+                if one.name == OURS
+                or (task == ENCODE and (one.job is not processes or args.copies % threads == 0))
+            ]
             results = race(Path(__file__).resolve(), job, chosen, folder, *extra)
             size = args.text.stat().st_size * args.copies
             done = Race(
@@ -107,6 +146,9 @@ def main() -> int:
     parser = parser_for(__doc__.splitlines()[0], [one.name for one in CONTESTANTS[1:]])
     add_options(parser)
     parser.add_argument("--copies", type=int, default=1, metavar="N", help="of the text")
+    parser.add_argument(
+        "--at", type=int, nargs="+", metavar="N", help="these numbers of threads instead"
+    )
     parser.set_defaults(threads=len(available_cores()))
     return run(parser, CONTESTANTS, compete)
 

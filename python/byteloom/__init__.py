@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from byteloom.tokenizer import EncodeStats, PretokenCounts, ShardStats, Tokenizer, train_bpe
 
 if TYPE_CHECKING:
-    from byteloom import checkpoint, data, nn, optim
+    from byteloom import checkpoint, data, nn, optim, presets
     from byteloom.generation import generate
     from byteloom.model import ModelConfig, TransformerLM
 
@@ -32,6 +32,7 @@ __all__ = [
     "generate",
     "nn",
     "optim",
+    "presets",
     "train_bpe",
 ]
 
@@ -44,6 +45,7 @@ _LAZY = {
     "data": ("byteloom.data", None),
     "nn": ("byteloom.nn", None),
     "optim": ("byteloom.optim", None),
+    "presets": ("byteloom.presets", None),
 }
 
 

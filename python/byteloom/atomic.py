@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -39,6 +40,45 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except BaseException:
         with suppress(FileNotFoundError):
             Path(name).unlink()
+        raise
+    sync_folder(target.parent)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Makes a folder beside ``path``, to be filled, and renames it when the block succeeds.
+
+    If the block fails or is interrupted, the folder is removed with all that is in it.
+
+    Raises:
+        ValueError: something is there already, and is no empty folder.
+        FileNotFoundError: the folder for it is missing.
+
+    Example:
+        >>> target = Path(tempfile.mkdtemp()) / "words"
+        >>> with atomic_folder(target) as folder:
+        ...     _ = (folder / "greeting.txt").write_text("hello")
+        >>> (target / "greeting.txt").read_text()
+        'hello'
+    """
+    target = Path(path).absolute()
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"no folder {target.parent} to write {target.name} into")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ValueError(f"{target} is there already: name a folder that is not")
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+    try:
+        yield folder
+        for file in folder.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as written:
+                    os.fsync(written.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        folder.chmod(0o777 & ~mask)
+        folder.replace(target)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
         raise
     sync_folder(target.parent)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import cast
+from pathlib import Path
+from typing import ClassVar, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from byteloom.config import Presets
 from byteloom.nn import (
     AttentionConfig,
     Block,
@@ -31,6 +33,7 @@ from byteloom.nn import (
 from byteloom.nn.attention import document_mask
 from byteloom.nn.checks import require_positive, require_positive_if_given
 from byteloom.nn.head import Head
+from byteloom.nn.init import CourseInitConfig, InitConfig
 from byteloom.nn.loss import Sums
 from byteloom.nn.recompute import Recomputing
 
@@ -38,6 +41,9 @@ from byteloom.nn.recompute import Recomputing
 @dataclass(frozen=True)
 class ModelConfig:
     """A decoder-only transformer; the defaults are the shape of the course's base model."""
+
+    presets: ClassVar = Presets(Path(__file__).with_name("presets"), "model")
+    """Published models, from which a configuration can begin: ``preset = "llama3"``."""
 
     vocab_size: int
     """Number of token ids; taken from the tokenizer where it is left out."""
@@ -64,9 +70,11 @@ class ModelConfig:
     final_norm: bool = True
     """Whether there is a norm behind the last block."""
     tie_embeddings: bool = False
-    """Whether the table of embeddings is the output map too; it then begins with 0.02."""
+    """Whether the table of embeddings is the output map too."""
     embedding_scale: float | None = None
     """What embeddings are multiplied by, as in T5 and Gemma: there, sqrt(d_model); none: 1."""
+    embedding_norm: bool = False
+    """Whether there is a norm behind the embedding, as in BLOOM (arXiv:2211.05100) and nanochat."""
     full_every: int | None = None
     """Each layer of this number and its multiples sees all: no window, not sparse, not linear."""
     positionless_every: int | None = None
@@ -75,6 +83,8 @@ class ModelConfig:
     """What logits are multiplied by, as in Command R."""
     logit_soft_cap: float | None = None
     """Logits become cap tanh(logit / cap), as in Gemma 2; none: they stay as they are."""
+    init: InitConfig = field(default_factory=CourseInitConfig)
+    """What the weights are before they learn."""
 
     def __post_init__(self) -> None:
         for key in ("vocab_size", "context_length", "d_model", "num_layers", "num_heads"):
@@ -96,6 +106,7 @@ class ModelConfig:
                     f"{self.attention.kind} has none"
                 )
             self.build_block()
+            self.ffn.build(self.d_model)  # which the first block need not have
             self.build_head()
 
     def build_position(self) -> Position:
@@ -107,7 +118,20 @@ class ModelConfig:
         """Makes the block of a layer, the first of which is 0."""
         attention = self.attention_of(index)
         return self.block.build(
-            Parts(self.d_model, self.num_heads, attention, self.ffn, self.norm, self.dropout)
+            Parts(
+                self.d_model,
+                self.num_heads,
+                attention,
+                self.ffn.at(index),
+                self.norm,
+                self.dropout,
+            )
+        )
+
+    def has_equal_layers(self) -> bool:
+        """Whether any layer tells what all of them are."""
+        return not (self.full_every or self.positionless_every) and all(
+            self.ffn.at(index) == self.ffn.at(0) for index in range(self.num_layers)
         )
 
     def attention_of(self, index: int) -> AttentionConfig:
@@ -116,7 +140,8 @@ class ModelConfig:
 
     def build_head(self) -> Head:
         """Makes the output map."""
-        return Head(self.d_model, self.vocab_size, self.logit_scale, self.logit_soft_cap)
+        scale = self.logit_scale * self.init.logit_factor(self.d_model)
+        return Head(self.d_model, self.vocab_size, scale, self.logit_soft_cap)
 
     def build(self, seed: int | None = None) -> TransformerLM:
         """Makes the model, on the CPU, with fresh weights.
@@ -176,6 +201,9 @@ class TransformerLM(nn.Module):
         if config.tie_embeddings:
             nn.init.normal_(self.token_embeddings.weight, std=0.02)
             self.lm_head.weight = self.token_embeddings.weight
+        if config.embedding_norm:
+            self.ln_embedding = config.norm.build(config.d_model)
+        config.init.start(self, config.d_model, config.num_layers)
         #: How much of the blocks is kept for the gradients.
         self.recomputing = Recomputing()
 
@@ -229,6 +257,8 @@ class TransformerLM(nn.Module):
         if self.config.embedding_scale is not None:
             x = x * self.config.embedding_scale
         x = self.position.embed(x, positions)
+        if self.config.embedding_norm:
+            x = self.ln_embedding(x)
         x = self.dropout(x.to(_stream_dtype(x)))
         for i, layer in enumerate(self.layers):
             position = None if is_each(i, self.config.positionless_every) else self.position
@@ -276,12 +306,28 @@ class TransformerLM(nn.Module):
         ]
         return sum(own, start=torch.zeros(())) if own else 0.0
 
-    def num_parameters(self, embeddings: bool = True) -> int:
-        """Numbers to learn; without the token embeddings and the output map if so asked."""
+    def lr_scales(self) -> dict[str, float]:
+        """What learning rates are multiplied by, by the names of the optimizer's groups."""
+        return self.config.init.lr_scales(self.config.d_model)
+
+    def num_parameters(self, embeddings: bool = True, idle: bool = True) -> int:
+        """Numbers to learn.
+
+        Args:
+            embeddings: whether those of the token embeddings and the output map count.
+            idle: whether those count that have no part in what becomes of a token: the experts
+                that it does not go to.
+        """
         left_out = 0
         if not embeddings:
             left_out = self.token_embeddings.weight.numel()
             left_out += 0 if self.config.tie_embeddings else self.lm_head.weight.numel()
+        if not idle:
+            left_out += sum(
+                part.idle_parameters()  # type: ignore[operator]
+                for part in self.modules()
+                if hasattr(part, "idle_parameters")
+            )
         return sum(p.numel() for p in self.parameters()) - left_out
 
     def _check(self, ids: Tensor, read: int) -> None:

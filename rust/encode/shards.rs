@@ -81,7 +81,7 @@ impl Encoder {
         monitor: &Monitor,
     ) -> Result<ShardStats> {
         let threads = threads::resolve(options.num_threads)?;
-        let work = self.work(inputs, options, true, monitor)?;
+        let work = self.work(inputs, options, threads, true, monitor)?;
         let width = size_of::<T>();
         let job = Job {
             tokenizer: shards.tokenizer.clone(),

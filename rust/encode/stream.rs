@@ -16,6 +16,13 @@ use crate::{Error, Monitor, Result, threads};
 /// Slots of a worker's cache: 4 MiB with ids of two bytes.
 const SLOTS: usize = 1 << 17;
 
+/// Bytes of text that all threads together read at a time: what waits to be written is as much again, and
+/// many threads are not to hold many times what few do.
+const TOGETHER: usize = 8 << 20;
+
+/// Bytes that a thread reads at a time at least.
+const SMALLEST_PIECE: usize = 64 << 10;
+
 /// What ends a document of plain text unless something else is said, if it is a special token.
 const DOCUMENT_END: &[u8] = b"<|endoftext|>";
 
@@ -153,7 +160,7 @@ impl Encoder {
         monitor: &Monitor,
     ) -> Result<EncodeStats> {
         let threads = threads::resolve(options.num_threads)?;
-        let work = self.work(inputs, options, options.documents, monitor)?;
+        let work = self.work(inputs, options, threads, options.documents, monitor)?;
         let dtype = T::DTYPE;
         if options.documents {
             let file = OneFile { path: output, width: size_of::<T>(), totals: (0, 0) };
@@ -175,13 +182,15 @@ impl Encoder {
         &self,
         inputs: &[PathBuf],
         options: &EncodeOptions,
+        threads: usize,
         ends: bool,
         monitor: &'a Monitor,
     ) -> Result<Work<'a>> {
         let separator = options.separator.as_deref().map(|token| self.special_id(token));
         let end_id = self.document_end(options).map(|token| self.special_id(token));
         let (separator, end_id) = (separator.transpose()?, end_id.transpose()?);
-        let (column, format, size) = (&options.column, options.format, options.piece_size);
+        let (column, format) = (&options.column, options.format);
+        let size = options.piece_size.min((TOGETHER / threads).max(SMALLEST_PIECE));
         let (pretokenizer, special, stop) = (self.pretokenizer(), &self.special, monitor.stop());
         let pieces = Pieces::open(inputs, column, format, pretokenizer, special, size, stop)?;
         monitor.start(pieces.total_bytes().unwrap_or(0));

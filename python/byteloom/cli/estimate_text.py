@@ -38,6 +38,9 @@ def _parameters(found: Estimate, depth: int) -> str:
     ]
     rows.append(["without embeddings and head", "", f"{found.parameters.without_embeddings:,}",
                  f"{found.parameters.without_embeddings / total:.1%}"])  # fmt: skip
+    active = found.parameters.active
+    if active != total:
+        rows.append(["met by each token", "", f"{active:,}", f"{active / total:.1%}"])
     return table(["parameters", "shape", "number", "share"], rows, 2)
 
 

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
+from byteloom.cli import eval_choices
 from byteloom.cli.common import HelpFormatter, add_json, execute, step_or_best
+from byteloom.cli.eval_choices import add_choices, check
 from byteloom.cli.extra import needs_training_extra
 from byteloom.data.shards import is_folder_of_shards
 from byteloom.data.token_file import TokenFile, TokenIds
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from byteloom.training.evaluate import Score
 
 DESCRIPTION = """\
-Score a trained model on texts or token files: every token but the first is predicted once.
+Score a trained model on texts or token files: every token but the first is predicted once. Or on
+multiple-choice questions: how often the right answer is the likeliest.
 
   loss           nats a token, and perplexity, exp(loss): depend on the tokenizer
   bits per byte  of the text: comparable between models with different tokenizers
@@ -35,6 +38,7 @@ examples:
   byteloom eval runs/tiny valid.npy
   byteloom eval runs/tiny book.txt code.txt --json
   byteloom eval runs/tiny stories.jsonl --by-document
+  byteloom eval runs/tiny --choices questions.jsonl --shots 5 --examples examples.jsonl
 """
 
 
@@ -47,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "data",
         type=Path,
-        nargs="+",
+        nargs="*",
         metavar="DATA",
         help="token file (.npy, .bin), folder of shards, or text; each of several by itself",
     )
@@ -66,6 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     add_json(parser)
+    add_choices(parser)
     return parser
 
 
@@ -75,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.batch_size < 1:
         parser.error(f"--batch-size {args.batch_size}: must be at least 1")
+    check(parser, args)
     return execute(lambda: run(args))
 
 
@@ -83,6 +89,9 @@ def run(args: argparse.Namespace) -> None:
     with needs_training_extra("byteloom eval"):
         from byteloom.training.evaluate import Score
 
+    if args.choices:
+        eval_choices.run(args)
+        return
     scorer = Scorer(args)
     if args.by_document:
         documents = [(str(data), scorer.documents(data)) for data in args.data]

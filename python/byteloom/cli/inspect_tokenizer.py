@@ -86,14 +86,14 @@ def look(args: argparse.Namespace) -> Report:
         check_plot_path(args.plot)
     for corpus in args.on:
         resolve_inputs(corpus)
-    tokenizer = Tokenizer.load(args.tokenizer)
+    tokenizer = Tokenizer.load(args.what)
     other = Tokenizer.load(args.other) if args.other else None
     words = [word for text in args.word for word in derive(tokenizer, text)]
     found = overlap(tokenizer, other) if other else None
     if found and args.plot:
-        plot_overlap(found, args.plot, *_names(args.tokenizer, args.other))
+        plot_overlap(found, args.plot, *_names(args.what, args.other))
     return Report(
-        path=args.tokenizer,
+        path=args.what,
         vocab_size=tokenizer.vocab_size,
         top=args.top,
         vocabulary=None if args.on or words or found else summarize(tokenizer, args.top),

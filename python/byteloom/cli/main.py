@@ -20,8 +20,12 @@ COMMANDS = {
     "estimate": ("estimate", "what a run would cost: parameters, memory, time; whether it fits"),
     "train-lm": ("train_lm", "train a language model on token files"),
     "generate": ("generate", "let a trained model write"),
+    "import": ("import_model", "a model from elsewhere -> a run folder: Hugging Face's formats"),
     "report": ("report", "runs -> a page with figures, plots and samples"),
-    "inspect": ("inspect", "look into a tokenizer: tokens, compression, merges, overlap"),
+    "inspect": (
+        "inspect",
+        "look into a tokenizer, or into a model: a preset, a configuration, a run",
+    ),
     "eval": ("eval", "loss, perplexity and bits per byte of a model on text or tokens"),
 }
 

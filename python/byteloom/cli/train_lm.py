@@ -36,6 +36,8 @@ examples:
   train-lm configs/tiny.toml --model.ffn.kind silu --optimizer.betas '[0.9, 0.99]' -o runs/silu
   train-lm configs/tiny.toml --data.train '["web.npy", "code.npy"]' --data.weights '[3, 1]' -o mix
   train-lm --resume runs/tiny
+  train-lm configs/tiny.toml --model.preset llama3 --model.num_layers 4 --model.d_model 256 -o small
+  train-lm runs/gpt2/config.toml --training.start runs/gpt2 --data.train my.npy -o runs/tuned
 
 a configuration can be as short as:
   [data]
@@ -123,7 +125,8 @@ def begin(args: argparse.Namespace) -> tuple[Run, RunFolder]:
         require_wandb()
     if run_config.logging.tensorboard:
         require_tensorboard()
-    state = build(run_config)
+    first = run_config.training.start
+    state = build(run_config, None if first is None else RunFolder.open(first).load_model())
     return state, RunFolder.create(args.output, run_config)
 
 
@@ -135,6 +138,11 @@ def resume(path: Path) -> tuple[Run, RunFolder]:
 
     folder = RunFolder.open(path)
     run_config = folder.load_config()
+    if not run_config.data.sources:
+        raise ValueError(
+            f"the model in {path} was imported, and has no run to go on with: begin one with "
+            f"`train-lm {folder.config_file} --training.start {path} --data.train FILE -o NEW`"
+        )
     found = folder.newest(say)
     state = build(run_config)
     if found is None:
@@ -196,6 +204,7 @@ def owes_sample(state: Run, folder: RunFolder) -> bool:
 
 def describe(state: Run) -> None:
     """Says what is about to be trained, and warns if there is not enough memory for it."""
+    from byteloom.training.config import sources_without_separators
     from byteloom.training.estimate import shortage
 
     steps = state.config.training.steps
@@ -212,6 +221,11 @@ def describe(state: Run) -> None:
     for path, source, epoch, share in zip(files, batches.sources, epochs, shares, strict=True):
         which = f", {float(share):.2%} of the windows, {path}" if len(files) > 1 else ""
         say(f"data      {len(source.ids):,} tokens, gone through {epoch:.2f} times{which}")
+    for path in sources_without_separators(state.config.data):
+        say(
+            f"warning: data.separate_documents, but the beginning of {path} has no separator: "
+            "its windows are read as one text each"
+        )
     if lack := shortage(state):
         say(f"warning: {lack}")
 

@@ -21,13 +21,16 @@ Example:
 """
 
 from byteloom.config.options import add_options, explain_unknown, overrides
+from byteloom.config.presets import Presets
 from byteloom.config.schema import Key, keys
-from byteloom.config.tables import Argument, dump, load, merge, read, to_toml
+from byteloom.config.tables import Argument, begun, dump, load, merge, read, to_toml
 
 __all__ = [
     "Argument",
     "Key",
+    "Presets",
     "add_options",
+    "begun",
     "dump",
     "explain_unknown",
     "keys",

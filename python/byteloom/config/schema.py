@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import MISSING, dataclass
 from typing import Annotated, Any, Literal, Union
 
+from byteloom.config.presets import Presets
+
 
 @dataclass(frozen=True)
 class Key:
@@ -61,6 +63,12 @@ def default_of(field: dataclasses.Field[Any]) -> Any:
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
+def presets_of(cls: type) -> Presets | None:
+    """The values with which its section may begin."""
+    found = getattr(cls, "presets", None)
+    return found if isinstance(found, Presets) else None
+
+
 @functools.cache
 def field_docs(cls: type) -> dict[str, str]:
     """Field -> the string below it in the source of the class or its bases."""
@@ -92,6 +100,9 @@ def keys(cls: type, prefix: str = "", default: Any = MISSING) -> Iterator[Key]:
         default: an instance whose values are the defaults; else those of the class.
     """
     docs = field_docs(cls)
+    if presets := presets_of(cls):
+        doc = "What is published, to begin with; the keys here override it."
+        yield Key(f"{prefix}preset", Literal[tuple(presets.names())], None, doc)
     for field in dataclasses.fields(cls):
         hint, path = hints_of(cls)[field.name], f"{prefix}{field.name}"
         value = default_of(field) if default is MISSING else getattr(default, field.name)
@@ -114,7 +125,9 @@ def _union_keys(options: tuple[type, ...], path: str, value: Any, doc: str) -> I
     for kind, option in zip(kinds, options, strict=True):
         base = value if isinstance(value, option) else MISSING
         for key in keys(option, f"{path}.", base):
-            if key.path != f"{path}.kind":
+            if key.kinds:  # those of a union further inside say more
+                found.setdefault(key.path, key)
+            elif key.path != f"{path}.kind":
                 first = found.get(key.path, key)
                 found[key.path] = dataclasses.replace(first, kinds=(*first.kinds, kind))
     for key in found.values():

@@ -16,7 +16,16 @@ from typing import Any, TypeVar
 import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
-from byteloom.config.schema import default_of, hints_of, keys, kind_of, members, nearest, type_name
+from byteloom.config.schema import (
+    default_of,
+    hints_of,
+    keys,
+    kind_of,
+    members,
+    nearest,
+    presets_of,
+    type_name,
+)
 
 T = TypeVar("T")
 
@@ -87,6 +96,12 @@ class _Loader:
             return None
         fields = {field.name: field for field in dataclasses.fields(cls)}
         dotted = f"{path}." if path else ""
+        try:
+            data = begun(cls, data)
+        except ValueError as error:
+            where = "--" if isinstance(data["preset"], Argument) else ""
+            self.problems.append(f"{where}{dotted}preset: {error}")
+            return None
         self.problems += [
             f"{dotted}{name}: no such key; {self.advice(name, path, fields)}"
             for name in data
@@ -220,6 +235,19 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         else:
             merged[name] = value
     return merged
+
+
+def begun(cls: type, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A section with the values of its ``preset``, if it names one, below its own.
+
+    Raises:
+        ValueError: no such preset.
+    """
+    presets = presets_of(cls)
+    if presets is None or "preset" not in data:
+        return data
+    own = {name: value for name, value in data.items() if name != "preset"}
+    return own if data["preset"] == "none" else merge(presets.values(data["preset"]), own)
 
 
 def dump(config: Any) -> dict[str, Any]:

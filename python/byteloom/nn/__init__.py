@@ -23,6 +23,9 @@ from byteloom.nn.block import (
 )
 from byteloom.nn.embedding import Embedding
 from byteloom.nn.ffn import (
+    DenseConfig,
+    Experts,
+    ExpertsConfig,
     FeedForward,
     FeedForwardConfig,
     GatedFeedForward,
@@ -58,7 +61,10 @@ __all__ = [
     "Block",
     "BlockConfig",
     "Cache",
+    "DenseConfig",
     "Embedding",
+    "Experts",
+    "ExpertsConfig",
     "FeedForward",
     "FeedForwardConfig",
     "GELUConfig",

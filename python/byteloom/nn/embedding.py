@@ -37,7 +37,8 @@ class Embedding(nn.Module):
         require_positive("vocab_size", vocab_size)
         require_positive("d_model", d_model)
         self.weight = nn.Parameter(torch.empty(vocab_size, d_model, device=device, dtype=dtype))
-        nn.init.trunc_normal_(self.weight, std=1.0, a=-3.0, b=3.0)
+        if not self.weight.is_meta:  # there, it takes long and does nothing
+            nn.init.trunc_normal_(self.weight, std=1.0, a=-3.0, b=3.0)
 
     def forward(self, ids: Int[Tensor, ...]) -> Float[Tensor, "... d_model"]:
         """Looks the ids up."""

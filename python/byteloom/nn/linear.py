@@ -27,6 +27,9 @@ class Linear(nn.Module):
         torch.Size([2, 5])
     """
 
+    #: For whoever gives initial weights: vectors are multiplied with it.
+    is_map = True
+
     def __init__(
         self,
         d_in: int,
@@ -40,7 +43,8 @@ class Linear(nn.Module):
         require_positive("d_out", d_out)
         self.weight = nn.Parameter(torch.empty(d_out, d_in, device=device, dtype=dtype))
         std = math.sqrt(2 / (d_in + d_out))
-        nn.init.trunc_normal_(self.weight, std=std, a=-3 * std, b=3 * std)
+        if not self.weight.is_meta:  # there, it takes long and does nothing
+            nn.init.trunc_normal_(self.weight, std=std, a=-3 * std, b=3 * std)
         zeros = torch.zeros(d_out, device=device, dtype=dtype) if bias else None
         self.bias = None if zeros is None else nn.Parameter(zeros)
 

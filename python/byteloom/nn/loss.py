@@ -196,10 +196,7 @@ def _compiled_piece(
     logits: Tensor, targets: Tensor, z_loss: float, scale: float, soft_cap: float | None
 ) -> tuple[Tensor, Tensor]:
     """:func:`_piece`, compiled."""
-    # A kernel that holds a whole row of logits reads them once. The compiler makes one only if it
-    # may measure which is faster; but what is measured is not always the same.
-    measures = logits.is_cuda and not torch.are_deterministic_algorithms_enabled()
-    found = _compile(_piece, measures)(logits, targets, z_loss, scale, soft_cap)
+    found = _compile(_piece, logits.is_cuda)(logits, targets, z_loss, scale, soft_cap)
     return cast(tuple[Tensor, Tensor], found)
 
 
@@ -209,9 +206,13 @@ def _compiled_product(a: Tensor, b: Tensor) -> Tensor:
 
 
 @cache
-def _compile(function: Callable[..., Any], measures: bool) -> Callable[..., Any]:
-    """Compiled code, made at its first use."""
-    options: dict[str, Any] = {"triton.multi_kernel": 1} if measures else {}
+def _compile(function: Callable[..., Any], whole_rows: bool) -> Callable[..., Any]:
+    """Compiled code, made at its first use; its kernels hold whole rows, if they are not too long.
+
+    Such a kernel reads the logits once. 2 stands for that choice, up to 16,384 columns; 1, which
+    measures whether it is the faster one, fails in torch 2.11 where the kernels are known already.
+    """
+    options: dict[str, Any] = {"triton.multi_kernel": 2} if whole_rows else {}
     # An option of torch 2.11, that others may lack.
     known = torch._inductor.list_options() if options else []
     return torch.compile(function, options={k: v for k, v in options.items() if k in known})

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
+from byteloom.nn import grouped  # noqa: F401 (whose operations are named below)
+
 Recompute: TypeAlias = Literal["none", "selective", "block"]
 
 _aten = torch.ops.aten
@@ -20,11 +22,15 @@ _DEAR: list[Any] = [
     _aten.mm.default,
     _aten.addmm.default,
     _aten.bmm.default,
+    torch.ops.byteloom.grouped_mm.default,
     _aten._scaled_dot_product_flash_attention.default,
     _aten._scaled_dot_product_flash_attention_for_cpu.default,
     _aten._scaled_dot_product_efficient_attention.default,
     _aten._scaled_dot_product_cudnn_attention.default,
 ]
+
+#: torch.compile's setting for what changes beside the output.
+_NOTES_ONCE = "skip_fwd_side_effects_in_bwd_under_checkpoint"
 
 #: Tensors of less than this many bytes are not worth moving.
 _SMALL = 1 << 20
@@ -52,6 +58,25 @@ class Recomputing:
         if self.what == "selective":
             run = partial(run, context_fn=partial(create_selective_checkpoint_contexts, _DEAR))
         return cast(Tensor, run())
+
+
+def is_second_time() -> bool:
+    """Whether gradients are under way, for which a layer is computed again.
+
+    What a layer notes beside its output, counts or a part of the loss, is noted only the first
+    time. Where it is compiled, the compiler sees to that, if :func:`let_layers_note` told it.
+    """
+    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1
+
+
+def let_layers_note() -> None:
+    """Lets torch.compile take what layers note the first time, and skip it the second.
+
+    Where torch is too old to know how, layers that note something and are computed again are not
+    compiled.
+    """
+    if hasattr(torch._dynamo.config, _NOTES_ONCE):
+        setattr(torch._dynamo.config, _NOTES_ONCE, True)
 
 
 def offloading(enabled: bool, device: torch.device) -> AbstractContextManager[object]:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from byteloom.optim.checks import require_decays, require_not_negative
+from byteloom.optim.checks import require_decays, require_eps, require_not_negative
 from byteloom.optim.foreach import alike, call, gradients
 from byteloom.optim.groups import Decayed, LearningRateScale, parameter_groups
 
@@ -38,6 +38,7 @@ class AdamWConfig:
 
     def __post_init__(self) -> None:
         check_hyperparameters(0.0, self.betas, self.eps, self.weight_decay)
+        require_eps(self.eps)
 
     def build(self, model: nn.Module) -> AdamW:
         """Makes the optimizer of a model."""

@@ -32,3 +32,13 @@ def require_momentum(momentum: float) -> None:
     """
     if not 0 <= momentum < 1:
         raise ValueError(f"momentum is {momentum}; it must be in [0, 1)")
+
+
+def require_eps(eps: float) -> None:
+    """Refuses to divide by nothing in models: most rows of an embedding have no gradient at first.
+
+    Raises:
+        ValueError: naming the value.
+    """
+    if not eps > 0:
+        raise ValueError(f"eps is {eps}; it must be above 0, or gradients of zeros give no number")

@@ -47,7 +47,8 @@ def parameter_groups(
     """Named groups of all trainable parameters, each in one of them; empty groups are left out.
 
     Args:
-        model: whose parameters. Its head is what it calls ``lm_head``.
+        model: whose parameters. Its head is what it calls ``lm_head``; what it gives as
+            ``lr_scales()`` multiplies learning rates, too.
         weight_decay: of the groups that decay; that of the others is 0.
         decayed: "matrices": hidden ones and the head decay, since pulling norms, biases and
             embeddings towards zero regularises nothing; "all"; or the groups by name.
@@ -66,12 +67,14 @@ def parameter_groups(
             members[_group_of(name, p, id(p) in tables, p is head)].append(p)
     decaying = _DECAYED[decayed] if isinstance(decayed, str) else decayed
     lr_scale = lr_scale or LearningRateScale()
+    wanted: dict[str, float] = getattr(model, "lr_scales", dict)()
+    assert wanted.keys() <= set(GROUPS), f"{set(wanted) - set(GROUPS)} are no groups"
     return [
         {
             "name": name,
             "params": params,
             "weight_decay": weight_decay if name in decaying else 0.0,
-            "lr_scale": getattr(lr_scale, name),
+            "lr_scale": getattr(lr_scale, name) * wanted.get(name, 1.0),
         }
         for name, params in members.items()
         if params

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable
 
 import torch
 
+from byteloom.checkpoint import Checkpoint
 from byteloom.data.batches import Batch, Batches, sequential_batches, validation_batches
 from byteloom.data.token_file import TokenFile
+from byteloom.model import TransformerLM
 from byteloom.nn.recompute import Recomputing
 from byteloom.optim.narrow import NarrowWeights
 from byteloom.training.config import RunConfig, separator_id
@@ -19,13 +21,18 @@ from byteloom.training.spikes import Spikes
 from byteloom.training.state import Run
 
 
-def build(run_config: RunConfig) -> Run:
+def build(run_config: RunConfig, start: TransformerLM | None = None) -> Run:
     """Makes a run at step 0: fresh weights from the seed, token files opened.
 
+    Args:
+        run_config: all that decides what it computes.
+        start: whose weights it has instead of fresh ones.
+
     Raises:
-        ValueError: a device that this machine lacks; token files too short for the context.
+        ValueError: a device that this machine lacks; token files too short for the context; weights
+            of another model.
     """
-    run, training = assemble(run_config), run_config.training
+    run, training = assemble(run_config, start), run_config.training
     run.batches = Batches(
         [TokenFile(path) for path in run_config.data.sources],
         training.batch_size,
@@ -37,11 +44,11 @@ def build(run_config: RunConfig) -> Run:
     return run
 
 
-def assemble(run_config: RunConfig) -> Run:
-    """Makes a run without its token files, which has no batches.
+def assemble(run_config: RunConfig, start: TransformerLM | None = None) -> Run:
+    """Makes a run without its token files, which has no batches; otherwise as :func:`build`.
 
     Raises:
-        ValueError: a device that this machine lacks.
+        ValueError: a device that this machine lacks; weights of another model.
     """
     training = run_config.training
     device = pick_device(training.device)
@@ -50,6 +57,8 @@ def assemble(run_config: RunConfig) -> Run:
     set_precision(training.dtype, training.deterministic)
     torch.manual_seed(training.seed)
     model = run_config.model.build().to(device)
+    if start is not None:
+        Checkpoint.of(start, None, 0).restore(model, name="training.start")
     model.recomputing = Recomputing(training.recompute)
     optimizer = run_config.optimizer.build(model)
     is_narrow = training.weights == "bf16"

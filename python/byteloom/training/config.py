@@ -30,12 +30,17 @@ Positive: TypeAlias = Annotated[float, Field(gt=0)]
 Weight: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+#: Ids of a token file that are looked at before a run: a document is shorter.
+_BEGINNING = 10_000_000
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Where the tokens are. Relative paths count from where the command runs."""
 
     train: Path | tuple[Path, ...]
-    """Token file to learn from: .npy, .bin of raw uint16 ids, or a folder of shards; or a list."""
+    """Token file to learn from: .npy, .bin of raw uint16 ids, or a folder of shards; or a list.
+    That of a model which was imported is empty."""
     weights: tuple[Weight, ...] | None = None
     """How much is drawn from each of a list; none: as they are long, all equally often."""
     valid: Path | None = None
@@ -48,8 +53,6 @@ class DataConfig:
     """The special token that ends a document; none: the tokenizer's first."""
 
     def __post_init__(self) -> None:
-        if not self.sources:
-            raise ValueError("train is an empty list: name at least one token file")
         if self.weights is not None and len(self.weights) != len(self.sources):
             raise ValueError(
                 f"{len(self.weights)} weights for {len(self.sources)} token files in train: give "
@@ -78,6 +81,8 @@ class TrainingConfig:
     """Steps in which accumulation grows from 1 to what it will be: large batches help late."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Of the initial weights and the order of the data."""
+    start: Path | None = None
+    """Run whose newest weights this one begins with, such as an imported one; none: by chance."""
     eval_interval: AtLeastOne = 250
     """Steps between evaluations on data.valid; the last step always has one."""
     eval_batches: AtLeastOne | Literal["all"] = 20
@@ -186,13 +191,21 @@ class RunConfig:
     logging: LoggingConfig = field(default_factory=LoggingConfig)
     """What is written down on the way."""
 
+    def __post_init__(self) -> None:
+        if self.model.init.kind == "mup" and self.optimizer.kind not in ("adamw", "lion"):
+            raise ValueError(
+                "model.init.kind mup has learning rates for steps that are as long for all "
+                f"weights: choose optimizer.kind adamw or lion, not {self.optimizer.kind}"
+            )
+
 
 def resolve(tables: Mapping[str, Any], source: str | os.PathLike[str] = "") -> RunConfig:
     """Tables of a configuration file -> a configuration in which nothing is left open.
 
-    ``model.vocab_size`` comes from the tokenizer, or else from the greatest id in the token
-    files, where it is left out; paths become absolute, so that the run resumes from anywhere, and
-    the number of threads becomes fixed, for it decides the last bits of every sum.
+    ``model.vocab_size`` comes from the tokenizer, or else from the preset, or else from the
+    greatest id in the token files, where it is left out; paths become absolute, so that the run
+    resumes from anywhere, and the number of threads becomes fixed, for it decides the last bits of
+    every sum.
 
     Raises:
         ValueError: what :func:`byteloom.config.load` refuses; a tokenizer, token files and a
@@ -210,7 +223,9 @@ def resolve(tables: Mapping[str, Any], source: str | os.PathLike[str] = "") -> R
         tokenizer=run.data.tokenizer and run.data.tokenizer.absolute(),
     )
     training = replace(
-        run.training, num_threads=run.training.num_threads or torch.get_num_threads()
+        run.training,
+        num_threads=run.training.num_threads or torch.get_num_threads(),
+        start=run.training.start and run.training.start.absolute(),
     )
     return replace(run, data=data, training=training)
 
@@ -226,7 +241,9 @@ def resolve_model(tables: Mapping[str, Any], source: str | os.PathLike[str] = ""
     if isinstance(model, Mapping) and "vocab_size" not in model:
         # Any size will do to check everything else first.
         data = config.load(RunConfig, _with_vocab_size(tables, 1), source).data
-        tables = _with_vocab_size(tables, _vocab_size(data))
+        # A preset's vocabulary is that of its own tokenizer, not of this one.
+        if data.tokenizer is not None or "preset" not in model:
+            tables = _with_vocab_size(tables, _vocab_size(data))
     return config.load(RunConfig, tables, source)
 
 
@@ -238,6 +255,7 @@ def _vocab_size(data: DataConfig) -> int:
     """What the data imply."""
     if data.tokenizer is not None:
         return Tokenizer.load(data.tokenizer).vocab_size
+    require_train(data)
     files = [*data.sources, data.valid]
     return 1 + max(TokenFile(path).max_id for path in files if path is not None)
 
@@ -266,6 +284,25 @@ def separator_id(data: DataConfig) -> int | None:
     return special[separator]
 
 
+def sources_without_separators(data: DataConfig) -> list[Path]:
+    """The token files to be read by documents in whose first millions of ids none ends."""
+    separator = separator_id(data)
+    if separator is None:
+        return []
+    beginnings = [(path, TokenFile(path).ids[:_BEGINNING]) for path in data.sources]
+    return [path for path, ids in beginnings if not (ids == separator).any()]
+
+
+def require_train(data: DataConfig) -> None:
+    """Refuses a run that would learn from nothing.
+
+    Raises:
+        ValueError: there is no token file.
+    """
+    if not data.sources:
+        raise ValueError("data.train is an empty list: name at least one token file")
+
+
 def check_data(run: RunConfig) -> None:
     """Makes sure that the model can learn from the data.
 
@@ -274,6 +311,7 @@ def check_data(run: RunConfig) -> None:
             short or have ids that the model lacks.
         FileNotFoundError: a file is gone.
     """
+    require_train(run.data)
     if run.data.tokenizer is not None:
         size = Tokenizer.load(run.data.tokenizer).vocab_size
         if size != run.model.vocab_size:

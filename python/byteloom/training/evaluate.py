@@ -84,19 +84,30 @@ def evaluate(
     # Sums of many small terms: in double precision where the device has it.
     nats = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64)
     nats, tokens, size = nats.to(device), 0, 0
+    first: torch.Size | None = None
     try:
         for inputs, targets in batches:
             if stopped():
                 return None
+            first = targets.shape if first is None else first
             if token_bytes is not None:
                 size += int(token_bytes[targets.numpy(force=True)].sum())
             with autocast():
-                sums = loss(inputs.to(device), targets.to(device))
+                sums = loss(*(x.to(device) for x in _padded(inputs, targets, first)))
             nats += sums.nats
             tokens += targets.numel()
     finally:
         model.train(was_training)
     return Score(nats.item(), tokens, None if token_bytes is None else size)
+
+
+def _padded(inputs: Tensor, targets: Tensor, shape: torch.Size) -> Batch:
+    """The last batch made as large as the others: of another shape, it would be compiled anew."""
+    if targets.shape == shape:
+        return inputs, targets
+    missing = (0, shape[1] - targets.shape[1], 0, shape[0] - targets.shape[0])
+    pad = torch.nn.functional.pad
+    return pad(inputs, missing), pad(targets, missing, value=IGNORED)
 
 
 @torch.no_grad()

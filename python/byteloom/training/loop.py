@@ -15,7 +15,7 @@ from torch import Tensor
 from byteloom.data.batches import Batch
 from byteloom.data.prefetching import prefetch
 from byteloom.training.evaluate import evaluate
-from byteloom.training.metrics import JsonLines, Sink
+from byteloom.training.metrics import JsonLines, Record, Sink, figures_of
 from byteloom.training.run_folder import RunFolder
 from byteloom.training.signals import StopRequest
 from byteloom.training.state import Run, generator_states, set_generator_states
@@ -173,7 +173,7 @@ class _Loop:
         tokens = run.tokens_before(taken.step)
         speed = (tokens - before) / max(run.seconds - seconds, 1e-9)
         self.logged = (tokens, run.seconds)
-        record = {
+        record: Record = {
             "step": taken.step,
             "loss": loss,
             "learning_rate": result.learning_rate,
@@ -189,6 +189,7 @@ class _Loop:
             record["mfu"] = speed * self.flops / self.peak
         if run.config.training.dtype == "fp16":
             record["loss_scale"] = run.loss_scale.value
+        record |= figures_of(result.notes)
         self.emit(record)
 
     def evaluate_if_due(self) -> None:
@@ -242,12 +243,12 @@ class _Loop:
             if self.run.spikes.see(loss.item()):
                 self.send({"step": step, "spike": loss.item(), "usual": usual})
 
-    def emit(self, record: dict[str, float]) -> None:
+    def emit(self, record: Record) -> None:
         """Sends a record everywhere, behind the spikes of the steps before it."""
         self.look_for_spikes()
         self.send(record)
 
-    def send(self, record: dict[str, float]) -> None:
+    def send(self, record: Record) -> None:
         """Sends a record everywhere."""
         for sink in self.sinks:
             sink.log(record)

@@ -8,15 +8,37 @@ import os
 import sys
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TextIO, TypeAlias
 
+from torch import Tensor
 from tqdm import tqdm
 
 from byteloom.training.config import WandbConfig
 
-#: One line of metrics.jsonl: ``step`` and figures by name.
-Record: TypeAlias = dict[str, float]
+#: One line of metrics.jsonl: ``step`` and figures by name. Lists of figures go nowhere else.
+Record: TypeAlias = dict[str, Any]
+
+
+def figures_of(notes: Sequence[Mapping[str, Tensor]]) -> Record:
+    """What parts of a model told of a step: the mean of single figures, lists of all others.
+
+    Example:
+        >>> import torch
+        >>> one = {"load": torch.tensor([1, 3]), "over": torch.tensor(0.5)}
+        >>> other = {"load": torch.tensor([2, 2]), "over": torch.tensor(0.0)}
+        >>> figures_of([one, other])
+        {'load': [[1, 3], [2, 2]], 'over': 0.25}
+    """
+    names = {name: None for note in notes for name in note}
+    found = {name: [note[name] for note in notes if name in note] for name in names}
+    return {
+        name: [x.tolist() for x in values]
+        if values[0].ndim
+        else sum(map(float, values)) / len(values)
+        for name, values in found.items()
+    }
 
 
 class Sink(Protocol):
@@ -167,7 +189,7 @@ class TensorBoard:
     def log(self, record: Record) -> None:
         """Writes each figure under its name."""
         for name, value in record.items():
-            if name != "step":
+            if name != "step" and isinstance(value, int | float):
                 self._writer.add_scalar(name, value, int(record["step"]))
         self._writer.flush()
 
@@ -223,7 +245,8 @@ class Wandb:
 
     def log(self, record: Record) -> None:
         """Sends the figures."""
-        self._run.log({k: v for k, v in record.items() if k != "step"}, step=int(record["step"]))
+        figures = {k: v for k, v in record.items() if k != "step" and isinstance(v, int | float)}
+        self._run.log(figures, step=int(record["step"]))
 
     def close(self) -> None:
         """Waits until everything is sent, or written."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from byteloom.model import TransformerLM
 from byteloom.nn.loss import Sums
+from byteloom.nn.recompute import let_layers_note
 
 
 class Objective:
@@ -33,6 +34,8 @@ class Objective:
     ) -> None:
         self.model, self.z_loss, self.compiled = model, z_loss, compiled
         self.separator = separator
+        if compiled and any(hasattr(part, "end_step") for part in model.modules()):
+            let_layers_note()
         self._hidden = cast(
             Callable[..., Tensor], torch.compile(model.hidden) if compiled else model.hidden
         )

@@ -22,12 +22,12 @@ import safetensors.torch
 import torch
 
 from byteloom import checkpoint, config
-from byteloom.atomic import atomic_write
+from byteloom.atomic import atomic_folder, atomic_write
 from byteloom.checkpoint import Checkpoint
 from byteloom.data.batches import Batch
 from byteloom.model import TransformerLM
 from byteloom.tokenizer import Tokenizer
-from byteloom.training.config import RunConfig
+from byteloom.training.config import DataConfig, RunConfig
 
 _NAME = re.compile(r"step-(\d+)\.safetensors")
 
@@ -63,6 +63,42 @@ class RunFolder:
         # Last: a folder with a configuration is a run.
         with atomic_write(folder.config_file) as file:
             file.write(config.to_toml(run_config).encode())
+        return folder
+
+    @classmethod
+    def imported(
+        cls, path: str | os.PathLike[str], model: TransformerLM, tokenizer: Tokenizer | None
+    ) -> RunFolder:
+        """Makes the folder of a model that comes from elsewhere, at step 0: whole or not at all.
+
+        It can generate and be scored, and another run can begin with its weights.
+
+        Args:
+            path: the folder to make.
+            model: with its weights.
+            tokenizer: the one it was trained with, if there is one.
+
+        Raises:
+            ValueError: something is there already.
+        """
+        folder = cls(path)
+        fits = tokenizer is not None and tokenizer.vocab_size == model.config.vocab_size
+        data = DataConfig((), tokenizer=folder.tokenizer_file.absolute() if fits else None)
+        run_config = RunConfig(model.config, data)
+        state = Checkpoint.of(
+            model,
+            None,
+            0,
+            config=config.dump(run_config),
+            tokenizer="" if tokenizer is None else tokenizer.fingerprint,
+        )
+        with atomic_folder(path) as unfinished:
+            made = cls(unfinished)
+            made.checkpoint_folder.mkdir()
+            if tokenizer is not None:
+                tokenizer.save(made.tokenizer_file)
+            made.save(state, keep=1)
+            made.config_file.write_text(config.to_toml(run_config), "utf-8")
         return folder
 
     @classmethod

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -74,6 +74,11 @@ class Run:
     """The best validation loss, and its step."""
     disappointments: int = 0
     """Evaluations since then."""
+    watching: list[Any] = field(init=False)
+    """The parts of the model that are told when a step ends: they have a method for it."""
+
+    def __post_init__(self) -> None:
+        self.watching = [part for part in self.model.modules() if hasattr(part, "end_step")]
 
     @property
     def tokens(self) -> int:

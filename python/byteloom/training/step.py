@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -26,6 +26,8 @@ class StepResult(NamedTuple):
     """What the schedule gave; a group's own may be a multiple of it."""
     updated: bool | Tensor
     """Whether the weights were; not if the loss or the gradient was not finite."""
+    notes: Sequence[Mapping[str, Tensor]] = ()
+    """What parts of the model tell of the step, each by itself."""
 
 
 def train_step(run: Run, batches: Sequence[Batch], wait: bool = True) -> StepResult:
@@ -68,9 +70,10 @@ def train_step(run: Run, batches: Sequence[Batch], wait: bool = True) -> StepRes
         if updated:
             run.update()
         run.note_update(updated)
+    notes = [part.end_step(updated) for part in run.watching]
     run.model.zero_grad(set_to_none=True)
     run.step += 1
-    return StepResult(loss, grad_norm, learning_rate, updated)
+    return StepResult(loss, grad_norm, learning_rate, updated, notes)
 
 
 def _finish_gradients(run: Run) -> Tensor:

@@ -27,12 +27,13 @@ _PEAKS = {
 def training_flops(model: TransformerLM) -> float:
     """Floating-point operations a token, forward and backward: 6 N + 12 L d T.
 
-    N is the number of parameters, L of layers, T the context (Chowdhery et al. 2022, appendix B,
-    arXiv:2204.02311; here as everywhere, attention counts as if it saw the whole context).
+    N is the number of parameters that a token meets, L of layers, T the context (Chowdhery et al.
+    2022, appendix B, arXiv:2204.02311; here as everywhere, attention counts as if it saw the whole
+    context).
     """
     config = model.config
     attention = 12 * config.num_layers * config.d_model * config.context_length
-    return 6.0 * model.num_parameters() + attention
+    return 6.0 * model.num_parameters(idle=False) + attention
 
 
 def peak_flops(device: torch.device) -> float | None:

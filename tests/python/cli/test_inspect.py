@@ -183,7 +183,7 @@ def test_help_has_examples_and_no_option_is_silent(folder: Path) -> None:
         (["tok.json", "--word", ""], 2, "nothing in it"),
         (["tok.json", "--word", "a" * 999], 1, "999 bytes; merges are shown for up to 256"),
         (["tok.json", "--top", "-1"], 2, "must not be negative"),
-        ([], 2, "TOKENIZER"),
+        ([], 2, "WHAT"),
     ],
 )
 def test_what_is_refused(folder: Path, arguments: list[str], code: int, message: str) -> None:

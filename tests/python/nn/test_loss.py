@@ -48,7 +48,9 @@ def test_it_is_the_loss_of_all_logits_in_pieces_of_any_size(
     assert sums.tokens.item() == (targets != IGNORED).sum().item()
     for x, y in zip(a, b, strict=True):
         assert x.grad is not None and y.grad is not None
-        assert torch.allclose(x.grad, y.grad, rtol=1e-4, atol=1e-4 * (1 + scale))
+        # Large terms may leave a small sum.
+        atol = 1e-4 * (1 + scale) + 1e-6 * y.grad.abs().max().item()
+        assert torch.allclose(x.grad, y.grad, rtol=1e-4, atol=atol)
 
 
 def test_it_passes_torchs_check_of_gradients() -> None:

@@ -14,6 +14,7 @@ def pairs(eps: float = 1e-5) -> list[tuple[nn.Module, nn.Module]]:
     """Own modules beside torch's, with the same weights, which are not all ones."""
     found: list[tuple[nn.Module, nn.Module]] = [
         (RMSNorm(12, eps), nn.RMSNorm(12, eps)),
+        (RMSNorm(12, eps, gain=False), nn.RMSNorm(12, eps, elementwise_affine=False)),
         (LayerNorm(12, eps), nn.LayerNorm(12, eps, bias=False)),
         (LayerNorm(12, eps, bias=True), nn.LayerNorm(12, eps)),
     ]
@@ -25,7 +26,7 @@ def pairs(eps: float = 1e-5) -> list[tuple[nn.Module, nn.Module]]:
     return found
 
 
-@pytest.mark.parametrize("which", range(3))
+@pytest.mark.parametrize("which", range(4))
 @pytest.mark.parametrize("scale", [1.0, 1e-4, 1e6])
 def test_norm_and_its_gradients_are_torchs(which: int, scale: float) -> None:
     own, peer = pairs()[which]
@@ -42,7 +43,7 @@ def test_norm_and_its_gradients_are_torchs(which: int, scale: float) -> None:
         assert_close(p.grad, q.grad, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("which", range(3))
+@pytest.mark.parametrize("which", range(4))
 @pytest.mark.parametrize("eps", [1e-8, 1e-5, 0.1])
 def test_eps_is_where_torch_has_it(which: int, eps: float) -> None:
     own, peer = pairs(eps)[which]
@@ -50,7 +51,7 @@ def test_eps_is_where_torch_has_it(which: int, eps: float) -> None:
     assert_close(own(x), peer(x))
 
 
-@pytest.mark.parametrize("which", range(3))
+@pytest.mark.parametrize("which", range(4))
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_computed_in_single(which: int, dtype: torch.dtype) -> None:
     own, peer = pairs()[which]
@@ -61,7 +62,7 @@ def test_half_precision_is_computed_in_single(which: int, dtype: torch.dtype) ->
     assert torch.equal(y, peer(x.float()).to(dtype))
 
 
-@pytest.mark.parametrize("which", range(3))
+@pytest.mark.parametrize("which", range(4))
 def test_autocast_does_not_lower_the_precision(which: int) -> None:
     own, _ = pairs()[which]
     x = torch.randn(4, 12, generator=torch.Generator().manual_seed(5))
@@ -70,7 +71,7 @@ def test_autocast_does_not_lower_the_precision(which: int) -> None:
     assert torch.equal(y, own(x))
 
 
-@pytest.mark.parametrize("which", range(3))
+@pytest.mark.parametrize("which", range(4))
 def test_zeros_stay_finite(which: int) -> None:
     own, peer = pairs()[which]
     x = torch.zeros(2, 12, requires_grad=True)
@@ -93,6 +94,12 @@ def test_configurations_build_what_they_say() -> None:
     assert isinstance(rms, RMSNorm) and rms.eps == 0.25 and rms.weight.shape == (6,)
     assert isinstance(layer, LayerNorm) and layer.eps == 0.5 and layer.bias is not None
     assert LayerNormConfig().build(6).bias is None
+
+
+def test_without_a_gain_nothing_is_learned() -> None:
+    assert list(RMSNormConfig(gain=False).build(6).parameters()) == []
+    with pytest.raises(ValueError, match="unit_offset is of a gain, but gain is false"):
+        RMSNormConfig(gain=False, unit_offset=True)
 
 
 @pytest.mark.parametrize("make", [RMSNormConfig, LayerNormConfig])

@@ -212,6 +212,8 @@ def test_what_cannot_be_is_refused() -> None:
         (lambda: LinearScaling(factor=0.0), "factor is 0.0; it must be above 0"),
         (lambda: YaRNScaling(beta_slow=40.0), "beta_fast is 32.0 and beta_slow 40.0"),
         (lambda: Llama3Scaling(high_freq_factor=1.0), "high_freq_factor is 1.0"),
+        (lambda: RelativeConfig(num_buckets=1), "num_buckets is 1; it must be 2 or more"),
+        (lambda: RelativeConfig(num_buckets=3, bidirectional=True), "it must be 4 or more"),
         (lambda: RelativeConfig(max_distance=16), "max_distance is 16; it must be above half"),
     ):
         with pytest.raises(ValueError, match=message):

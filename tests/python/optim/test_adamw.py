@@ -13,7 +13,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from byteloom.nn import Embedding, Linear, RMSNorm
-from byteloom.optim import AdamW, AdamWConfig, LearningRateScale
+from byteloom.optim import AdamW, AdamWConfig, LearningRateScale, MuonConfig
 
 STEPS = 50
 FORMS: list[Any] = ["foreach", "fused"]
@@ -220,6 +220,12 @@ def test_impossible_settings_are_refused(settings: dict[str, Any], message: str)
         return  # the schedule's business
     with pytest.raises(ValueError, match=message):
         AdamWConfig(**settings)
+
+
+def test_a_configuration_divides_by_more_than_nothing() -> None:
+    for config in (AdamWConfig, MuonConfig):
+        with pytest.raises(ValueError, match=r"eps is 0\.0; it must be above 0"):
+            config(eps=0.0)
 
 
 def test_no_parameters_are_refused() -> None:

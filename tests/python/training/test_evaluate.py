@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from byteloom.data import sequential_batches
-from byteloom.nn.loss import Sums
+from byteloom.nn.loss import Sums, linear_cross_entropy
 from byteloom.training.evaluate import Score, evaluate
 
 CPU = torch.device("cpu")
@@ -107,3 +107,21 @@ def test_it_stops_when_asked(model: Bigram) -> None:
 def test_a_hopeless_loss_has_infinite_perplexity() -> None:
     assert Score(nats=1e6, tokens=10).perplexity == math.inf
     assert Score(nats=1.0, tokens=1).bits_per_byte is None
+
+
+def test_all_batches_come_in_one_shape_and_filled_up_places_count_for_nothing() -> None:
+    ids = torch.arange(45) % 5
+    batches = list(sequential_batches(ids.numpy().astype(np.uint16), 2, 8))
+    assert len({inputs.shape for inputs, _ in batches}) == 3
+    seen: list[torch.Size] = []
+    logits = torch.randn(5, 5, generator=torch.Generator().manual_seed(0))
+
+    def loss(inputs: torch.Tensor, targets: torch.Tensor) -> Sums:
+        seen.append(inputs.shape)
+        return linear_cross_entropy(torch.eye(5)[inputs], logits.T, targets)
+
+    found = evaluate(nn.Identity(), loss, batches, CPU, nullcontext)
+    expected = nn.functional.cross_entropy(logits[ids[:-1]], ids[1:])
+    assert set(seen) == {torch.Size((2, 8))}
+    assert found is not None and found.tokens == 44
+    assert found.loss == pytest.approx(expected.item(), rel=1e-6)

@@ -145,7 +145,7 @@ def test_wandb_offline_holds_what_was_logged_under_one_id(tmp_path: Path) -> Non
             WandbConfig(mode="offline", project="weaving"), tmp_path, {"model": {"d_model": 32}}
         )
         for step in steps:
-            sink.log({"step": step, "loss": step / 4})
+            sink.log({"step": step, "loss": step / 4, "expert_tokens": [[1, 2], [3, 0]]})
         sink.log({"step": steps[-1], "valid_loss": 9.5})
         sink.close()
     found = offline_records(tmp_path)
@@ -158,6 +158,7 @@ def test_wandb_offline_holds_what_was_logged_under_one_id(tmp_path: Path) -> Non
     ]
     assert [(row["_step"], row["loss"]) for row in history] == [(s, s / 4) for s in range(1, 6)]
     assert [row["_step"] for row in history if "valid_loss" in row] == [3, 5]
+    assert not any("expert_tokens" in row for row in history)  # lists stay in metrics.jsonl
 
 
 def test_a_missing_wandb_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -176,10 +177,11 @@ def test_tensorboard_shows_a_resumed_run_as_one(tmp_path: Path) -> None:
     first.close()
     resumed = TensorBoard(tmp_path, step=4)
     for step in (6, 8):
-        resumed.log({"step": step, "loss": 10.0 / step})
+        resumed.log({"step": step, "loss": 10.0 / step, "expert_tokens": [[1, 2], [3, 0]]})
     resumed.close()
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     found = {event.step: event.value for event in events.Scalars("loss")}
     assert found == pytest.approx({2: 0.5, 4: 0.25, 6: 10 / 6, 8: 1.25})
     assert [event.step for event in events.Scalars("learning_rate")] == [2, 4]
+    assert set(events.Tags()["scalars"]) == {"loss", "learning_rate"}

@@ -79,7 +79,7 @@ def test_lists_that_make_no_sense_are_refused(folder: Path) -> None:
         make_config(folder, data=mixed(folder, weights=[1, 2, 3]))
     with pytest.raises(ValueError, match="data: 2 weights for 1 token files in train"):
         make_config(folder, data={"weights": [1, 2]})
-    with pytest.raises(ValueError, match="data: train is an empty list"):
+    with pytest.raises(ValueError, match=r"data\.train is an empty list"):
         make_config(folder, data={"train": []})
 
 
@@ -228,3 +228,14 @@ def test_the_command_tells_of_every_source(
     assert f"25.00% of the windows, {files[1]}\n" in said
     written = config.read(folder / "run" / "config.toml")["data"]
     assert written["train"] == files and written["weights"] == [3.0, 1.0]
+
+
+def test_a_source_without_separators_is_warned_of(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(folder / "more.npy", np.array([97, 98, 10] * 100, dtype=np.uint16))
+    toml = write_toml(folder, data=mixed(folder, separate_documents=True))
+    assert main([str(toml), "-o", str(folder / "run")]) == 0
+    said = capsys.readouterr().err
+    assert f"the beginning of {folder / 'more.npy'} has no separator" in said
+    assert said.count("has no separator") == 1

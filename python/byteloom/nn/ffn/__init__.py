@@ -1,10 +1,13 @@
 """Feed-forward networks: a member is one file with its configuration.
 
-All are one of two modules, with a gate (``gated``) or without (``plain``).
+Those that every token goes through (``dense``) are one of two modules, with a gate (``gated``) or
+without (``plain``). Of ``experts`` each token goes through a few.
 """
 
 from typing import TypeAlias
 
+from byteloom.nn.ffn.dense import DenseConfig
+from byteloom.nn.ffn.experts import Experts, ExpertsConfig
 from byteloom.nn.ffn.gated import GatedFeedForward
 from byteloom.nn.ffn.geglu import GeGLUConfig
 from byteloom.nn.ffn.gelu import GELUConfig
@@ -16,18 +19,12 @@ from byteloom.nn.ffn.relu_squared import ReLUSquaredConfig
 from byteloom.nn.ffn.silu import SiLUFeedForwardConfig
 from byteloom.nn.ffn.swiglu import SwiGLU, SwiGLUConfig
 
-FeedForwardConfig: TypeAlias = (
-    SwiGLUConfig
-    | GeGLUConfig
-    | ReGLUConfig
-    | GLUConfig
-    | SiLUFeedForwardConfig
-    | GELUConfig
-    | ReLUConfig
-    | ReLUSquaredConfig
-)
+FeedForwardConfig: TypeAlias = DenseConfig | ExpertsConfig
 
 __all__ = [
+    "DenseConfig",
+    "Experts",
+    "ExpertsConfig",
     "FeedForward",
     "FeedForwardConfig",
     "GELUConfig",

@@ -5,10 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from torch import Tensor
 
 from byteloom.nn.checks import require_positive_if_given
+
+T = TypeVar("T", bound="FeedForwardBase")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,10 @@ class FeedForwardBase(ABC):
         require_positive_if_given(d_ff=self.d_ff, ratio=self.ratio)
         if self.d_ff is not None and self.ratio is not None:
             raise ValueError(f"d_ff is {self.d_ff} and ratio {self.ratio}: give one of them")
+
+    def at(self: T, index: int) -> T:
+        """What the layer has, the first of which is 0: all have the same."""
+        return self
 
     @abstractmethod
     def activation(self) -> Callable[[Tensor], Tensor]:

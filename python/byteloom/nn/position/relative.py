@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from byteloom.nn.checks import require_positive
 from byteloom.nn.position.base import Position
 
 
@@ -28,7 +27,10 @@ class RelativeConfig:
     """Whether keys behind the query have buckets of their own, half of all: for encoders."""
 
     def __post_init__(self) -> None:
-        require_positive("num_buckets", self.num_buckets)
+        # One for each of some distances and one for the others, on each side.
+        least = 4 if self.bidirectional else 2
+        if self.num_buckets < least:
+            raise ValueError(f"num_buckets is {self.num_buckets}; it must be {least} or more")
         if self.max_distance <= self.num_buckets // 2:
             raise ValueError(
                 f"max_distance is {self.max_distance}; it must be above half of num_buckets, "

@@ -63,8 +63,8 @@ def estimate(
         cache_length: tokens of each; ``None`` the whole context.
     """
     parameters = count_parameters(run_config.model)
-    taken = trace(run_config, machine.type)
-    operations = count_operations(run_config, taken, parameters.total)
+    taken = trace(run_config, machine.type, machine.workspaces)
+    operations = count_operations(run_config, taken, parameters.active)
     memory = count_memory(run_config, taken, machine.type, cache_batch, cache_length)
     needed = needed_bytes(memory.peak.bytes, memory.checkpoint_copy, machine.type)
     verdict = decide(run_config, machine, needed)

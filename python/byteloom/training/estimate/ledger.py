@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import flop_registry, register_flop_formula
+
+from byteloom.nn import grouped  # noqa: F401 (whose operations are counted below)
 
 _aten = torch.ops.aten
 
@@ -80,7 +82,8 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         made = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         flops = operations(func, args, kwargs or {}, result)
         if flops:
-            kind = "scores" if _is_attention(func) or func is _aten.bmm.default else "products"
+            is_score = func is _aten.bmm.default and self.part == "attention"
+            kind = "scores" if is_score or _is_attention(func) else "products"
             again = self.phase == "backward" and bool(self._inside)
             self.flops["recomputed" if again else self.phase, self.part, kind] += flops
         new = [tensor for tensor in made if self._is_new(tensor)]
@@ -150,9 +153,22 @@ def operations(
         return int((2 + 2 * backward) * pairs * (q.shape[-1] + v.shape[-1]))
     # `addmm_` computes what `addmm` does.
     name = func._overloadpacket.__name__.rstrip("_")
-    formula = flop_registry.get(getattr(_aten, name, None))
+    formula = flop_registry.get(getattr(_aten, name, func._overloadpacket))
     return int(formula(*args, **kwargs, out_val=result)) if formula else 0
 
 
 def _is_attention(func: Any) -> bool:
     return "_scaled_dot_product" in func.__name__
+
+
+# Said here, as torch's counter of operations takes long to import.
+
+
+@register_flop_formula([torch.ops.byteloom.grouped_mm])
+def _of_groups(x: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -> int:
+    return 2 * x[0] * weight[1] * weight[2]
+
+
+@register_flop_formula([torch.ops.byteloom.grouped_outer])
+def _of_outer_products(y: Sequence[int], x: Sequence[int], *_: Any, **__: Any) -> int:
+    return 2 * x[0] * x[1] * y[1]

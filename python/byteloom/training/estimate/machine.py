@@ -21,8 +21,12 @@ _MEMORY = {
     "RTX 3090": 24e9,
     "T4": 16e9,
 }
-#: What a process of its own takes of a GPU, before any tensor: kernels and libraries' workspaces.
+#: What a process of its own takes of a GPU, before any tensor: kernels and libraries.
 _CONTEXT = 700_000_000
+#: What cuBLAS takes through torch's allocator, by the device's generation: for the thread of the
+#: forward pass, and for that of the backward pass.
+_WORKSPACES, _WORKSPACES_SINCE_HOPPER = 2 * (8320 << 10), 2 * (32 << 20)
+_SINCE_HOPPER = ("H100", "H200", "B200")
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Machine:
     """Operations a second in bf16; ``None``: not known."""
     is_here: bool
     """Whether its speed can be measured."""
+    workspaces: int = 0
+    """Bytes that libraries take through torch's allocator."""
 
 
 def machine_here(device: torch.device, memory: int | None = None) -> Machine:
@@ -47,7 +53,9 @@ def machine_here(device: torch.device, memory: int | None = None) -> Machine:
         free, _ = torch.cuda.mem_get_info(device)
         held = torch.cuda.memory_reserved(device)
         name = torch.cuda.get_device_name(device)
-        return Machine(name, "cuda", memory or free + held, peak_flops(device), True)
+        since_hopper = torch.cuda.get_device_capability(device) >= (9, 0)
+        taken = _WORKSPACES_SINCE_HOPPER if since_hopper else _WORKSPACES
+        return Machine(name, "cuda", memory or free + held, peak_flops(device), True, taken)
     if device.type == "mps":
         limit = int(torch.mps.recommended_max_memory())
         return Machine("this machine's GPU", "mps", memory or limit, None, True)
@@ -65,7 +73,9 @@ def machine_named(name: str, memory: int | None = None) -> Machine:
     if peak is None:
         raise ValueError(f"no figures about a device {name!r}: known are {', '.join(_MEMORY)}")
     known = next(int(size) for key, size in _MEMORY.items() if key in name)
-    return Machine(name, "cuda", memory or known - _CONTEXT, peak, False)
+    since_hopper = any(key in name for key in _SINCE_HOPPER)
+    taken = _WORKSPACES_SINCE_HOPPER if since_hopper else _WORKSPACES
+    return Machine(name, "cuda", memory or known - _CONTEXT, peak, False, taken)
 
 
 def main_memory() -> int | None:

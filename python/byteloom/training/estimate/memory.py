@@ -23,6 +23,7 @@ _PURPOSES = {
     "backward": "temporaries of the backward pass",
     "optimizer": "temporaries of the optimizer",
     "average": "average of the weights",
+    "workspaces": "workspaces of libraries",
 }
 
 
@@ -59,7 +60,7 @@ class Memory:
     optimizer_temporaries: int
     """While the optimizer works."""
     other: int
-    """Batches, tables of positions."""
+    """Batches, tables of positions, workspaces of libraries."""
     forward_backward: Peak
     """While gradients are made."""
     optimizer_step: Peak
@@ -99,7 +100,7 @@ def count_memory(
         logits_piece=pieces * model.vocab_size * (2 if training.dtype in ("bf16", "fp16") else 4),
         logits_tokens=pieces,
         optimizer_temporaries=last["optimizer"],
-        other=last["batches"] + last["buffers"],
+        other=last["batches"] + last["buffers"] + last["workspaces"],
         forward_backward=max(
             (peak for name, peak in peaks.items() if name != "optimizer step"),
             key=lambda peak: peak.bytes,

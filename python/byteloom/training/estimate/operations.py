@@ -50,7 +50,7 @@ class Operations:
 
 
 def count_operations(run_config: RunConfig, trace: Trace, parameters: int) -> Operations:
-    """Counts them by what a step did."""
+    """Counts them by what a step did, of a model with so many parameters that a token meets."""
     model, training = run_config.model, run_config.training
     batch = training.batch_size * model.context_length
     found: dict[str, Counter[str]] = {}

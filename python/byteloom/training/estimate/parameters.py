@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -45,19 +46,20 @@ class Parameters:
     """All."""
     without_embeddings: int
     """Without the token embeddings and the output map."""
+    active: int
+    """Without those that have no part in what becomes of a token: experts it does not go to."""
     tree: Node
     """The model."""
 
 
 def count_parameters(config: ModelConfig) -> Parameters:
     """Counts, without making a single number."""
-    # Blocks are alike: one is made.
-    model = skeleton(config, 1)
-    tree = _node("model", model, config.num_layers, seen=set())
-    block = sum(p.numel() for p in model.layers.parameters())
-    more = (config.num_layers - 1) * block
+    model = skeleton(config, config.num_layers)
     return Parameters(
-        model.num_parameters() + more, model.num_parameters(embeddings=False) + more, tree
+        model.num_parameters(),
+        model.num_parameters(embeddings=False),
+        model.num_parameters(idle=False),
+        _node("model", model, seen=set()),
     )
 
 
@@ -67,9 +69,7 @@ def skeleton(config: ModelConfig, num_layers: int) -> TransformerLM:
         return TransformerLM(replace(config, num_layers=num_layers))
 
 
-def _node(
-    name: str, module: nn.Module, blocks: int, copies: int = 1, *, seen: set[nn.Parameter]
-) -> Node:
+def _node(name: str, module: nn.Module, copies: int = 1, *, seen: set[nn.Parameter]) -> Node:
     # What is tied counts where it comes first.
     new = [(key, p) for key, p in module.named_parameters(recurse=False) if p not in seen]
     seen.update(p for _, p in new)
@@ -77,9 +77,23 @@ def _node(
     within = []
     for key, child in module.named_children():
         if isinstance(child, nn.ModuleList):
-            block = _node("block", child[0], blocks, copies * blocks, seen=seen)
-            within.append(Node(key, block.count, (), blocks, block.children))
+            within += _alike(key, child, copies, seen)
         else:
-            within.append(_node(key, child, blocks, copies, seen=seen))
+            within.append(_node(key, child, copies, seen=seen))
     children = tuple(node for node in (*own, *within) if node.count)
     return Node(name, sum(node.count for node in children), (), 1, children)
+
+
+def _alike(name: str, blocks: nn.ModuleList, copies: int, seen: set[nn.Parameter]) -> list[Node]:
+    """One node for all blocks that have the same, named by its first if there are several."""
+    kinds: dict[tuple[Any, ...], list[int]] = {}
+    for i, block in enumerate(blocks):
+        shapes = tuple((key, p.shape) for key, p in block.named_parameters())
+        kinds.setdefault(shapes, []).append(i)
+    nodes = []
+    for first, *others in kinds.values():
+        n = 1 + len(others)
+        node = _node("block", blocks[first], copies * n, seen=seen)
+        where = name if len(kinds) == 1 else f"{name}.{first}"
+        nodes.append(Node(where, node.count, (), n, node.children))
+    return nodes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import torch
@@ -48,8 +49,20 @@ class Rehearsal:
 def rehearse(run_config: RunConfig) -> Rehearsal:
     """Times steps on the run's device, with random tokens; torch's generators stay as they were.
 
-    On a CPU it takes some seconds; with ``training.compile``, what compiling takes, twice.
+    On a CPU it takes some seconds; with ``training.compile``, what compiling takes, twice. Where
+    layers have several feed-forward networks, each is timed as if all had it.
     """
+    model, found, layers = run_config.model, None, 0
+    for ffn, count in Counter(map(model.ffn.at, range(model.num_layers))).items():
+        one = _rehearse(replace(run_config, model=replace(model, ffn=ffn)))
+        layers += count
+        found = one if found is None else found.at(one, count / layers)
+    assert found is not None
+    return found
+
+
+def _rehearse(run_config: RunConfig) -> Rehearsal:
+    """With blocks that are alike."""
     model = run_config.model
     one, some = _FEW
     counts = _FEW if model.num_layers > some else (model.num_layers,)
@@ -119,5 +132,5 @@ def _rows(run_config: RunConfig, device: str) -> int:
     if device == "cuda":
         return batch
     few = replace(model, num_layers=min(model.num_layers, _FEW[1]))
-    operations = 6 * count_parameters(few).total * model.context_length
+    operations = 6 * count_parameters(few).active * model.context_length
     return max(1, min(batch, int(_OPERATIONS / operations)))

@@ -20,7 +20,7 @@ def shortage(run: Run) -> str | None:
     available = machine.memory and machine.memory + (held if machine.type == "cpu" else 0)
     if available is None or _surely(run) < available / 2:
         return None
-    taken = trace(run.config, machine.type)
+    taken = trace(run.config, machine.type, machine.workspaces)
     last = taken.peaks["optimizer step"]
     needed = needed_bytes(
         max(purposes.total() for purposes in taken.peaks.values()),

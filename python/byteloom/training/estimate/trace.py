@@ -68,12 +68,20 @@ def _between(one: Counter[K], other: Counter[K], far: float) -> Counter[K]:
     return Counter({k: int(one[k] + (other[k] - one[k]) * far) for k in keys})
 
 
-def trace(run_config: RunConfig, device: str) -> Trace:
+def trace(run_config: RunConfig, device: str, workspaces: int = 0) -> Trace:
     """What a step of a run takes on a device of this type ("cuda", "cpu" ...), here or not.
 
-    torch.compile decides by itself what it keeps. That was found to be about halfway between all
-    and what cannot be computed again cheaply: see docs/training.md.
+    Libraries take ``workspaces`` bytes beside it all the time.
     """
+    found = _trace_of_tensors(run_config, device)
+    for purposes in found.peaks.values():
+        purposes["workspaces"] += workspaces
+    return found
+
+
+def _trace_of_tensors(run_config: RunConfig, device: str) -> Trace:
+    # torch.compile decides by itself what it keeps. That was found to be about halfway between all
+    # and what cannot be computed again cheaply: see docs/training.md.
     recompute = run_config.training.recompute
     if not run_config.training.compile or recompute != "none":
         return _trace(run_config, device, recompute)
@@ -90,7 +98,7 @@ def trace(run_config: RunConfig, device: str) -> Trace:
 
 def _trace(run_config: RunConfig, device: str, recompute: Recompute) -> Trace:
     blocks, model = run_config.model.num_layers, run_config.model
-    if blocks <= _FEW[1] or model.full_every or model.positionless_every:
+    if blocks <= _FEW[1] or not model.has_equal_layers():
         return trace_whole(run_config, device, recompute)
     few, more = (
         trace_whole(

@@ -55,7 +55,7 @@ def decide(run_config: RunConfig, machine: Machine, needed: int) -> Verdict:
         return Verdict(needed, machine.memory, ())
     tried: list[Setting] = []
     for text, changed in _smaller(run_config, machine.type):
-        taken = trace(changed, machine.type)
+        taken = trace(changed, machine.type, machine.workspaces)
         peak = max(purposes.total() for purposes in taken.peaks.values())
         last = taken.peaks["optimizer step"]
         size = needed_bytes(peak, last["weights"] + last["optimizer state"], machine.type)

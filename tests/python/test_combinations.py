@@ -1,0 +1,200 @@
+"""A sample of all configurations: members and options are drawn from the unions themselves.
+
+What can be said in TOML either is refused when it is read, with a ValueError, or trains, goes on
+from a checkpoint as if nothing had happened, and generates with a cache what it does without.
+"""
+
+from __future__ import annotations
+
+import random
+import types
+import typing
+from collections import Counter
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union
+
+import tomli_w
+import torch
+
+from byteloom import checkpoint, config
+from byteloom.config.schema import default_of, hints_of, kind_of, members
+from byteloom.generation import generate_ids
+from byteloom.model import ModelConfig
+from byteloom.training.build import build
+from byteloom.training.config import RunConfig
+from byteloom.training.state import Run
+from byteloom.training.step import train_step
+from cached import cached_logits
+from tiny_run import make_data
+
+#: Configurations that must have run, and draws of which so many must be possible.
+RUNS, DRAWS = 120, 400
+CONTEXT = 12
+
+#: Sizes that keep it small, and what would not be a matter of one process and its memory.
+FIXED: dict[str, Any] = {
+    "model": {"vocab_size": 257, "context_length": CONTEXT, "num_layers": 2},
+    "training": {
+        "steps": 4, "batch_size": 2, "compile": False, "device": "cpu", "num_threads": 1,
+        "deterministic": False, "eval_batches": 1,
+    },
+}  # fmt: skip
+#: Sections whose keys are no matter of what a decoder computes.
+LEFT_OUT = {"data", "logging", "guard", "task"}
+
+
+class Draw:
+    """Draws tables of a configuration: members that were rare so far, and options now and then.
+
+    Args:
+        seed: the same gives the same tables.
+        before: in how many runs each member was.
+    """
+
+    def __init__(self, seed: int, before: Counter[tuple[str, str]]) -> None:
+        self.chance, self.before = random.Random(seed), before
+        self.drawn: set[tuple[str, str]] = set()
+        #: How much differs from the defaults, from nearly nothing to a fifth.
+        self.often = self.chance.choice([0.02, 0.08, 0.2])
+
+    def tables(self, cls: type, path: str = "") -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for field in fields(cls):
+            where = f"{path}{field.name}"
+            if where in LEFT_OUT:
+                continue
+            hint, default = hints_of(cls)[field.name], default_of(field)
+            options = members(hint)
+            if options:
+                if type(None) in typing.get_args(hint) and self.chance.random() < 0.6:
+                    continue
+                member = self.member(where, options)
+                found[field.name] = self.tables(member, f"{where}.")
+                if "kind" in hints_of(member):
+                    found[field.name]["kind"] = kind_of(member)
+            elif field.name != "kind" and self.chance.random() < self.often:
+                values = [] if default is MISSING else pool(hint, default)
+                if values:
+                    # What no number may be is to be refused, and never met later.
+                    bad = [0, -1] if {type(one) for one in values} & {int, float} else values
+                    is_bad = self.chance.random() < 0.05
+                    found[field.name] = self.chance.choice(bad if is_bad else values)
+        return found
+
+    def member(self, where: str, options: tuple[type, ...]) -> type:
+        """Any, or one of the rarest; of whole models, the decoder, which generates."""
+        if ModelConfig in options:
+            return ModelConfig
+        counts = [self.before[where, kind_of(one)] for one in options]
+        rare = [one for one, n in zip(options, counts, strict=True) if n == min(counts)]
+        # What goes with few others is rare for long, and must not always be drawn.
+        member = self.chance.choice(rare if self.chance.random() < 0.5 else options)
+        self.drawn.add((where, kind_of(member)))
+        return member
+
+
+def pool(hint: Any, default: Any) -> list[Any]:
+    """Values that a key may be given; they need not go together with others."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return pool(args[0], default)
+    if origin in (Union, types.UnionType):
+        return [value for one in args for value in pool(one, default)]
+    if origin is Literal:
+        return [*args]
+    if hint is float:
+        usual = default if isinstance(default, float) and default else 0.5
+        # Much that is near 1 is a part, and must stay below.
+        return [usual / 2, (usual + 1) / 2 if 0.5 <= usual < 1 else usual * 1.5]
+    return {bool: [True, False], int: [1, 2, 3, 4, 8]}.get(hint, [])
+
+
+def drawn_tables(draw: Draw, folder: Path) -> dict[str, Any]:
+    """A whole configuration, as TOML would give it."""
+    num_heads = draw.chance.choice([1, 2, 4])
+    d_model = 8 * num_heads * draw.chance.choice([1, 2])
+    sizes = {"model": {"num_heads": num_heads, "d_model": d_model}}
+    data = {"data": {"train": str(folder / "train.npy")}}
+    return config.merge(config.merge(draw.tables(RunConfig), FIXED), {**sizes, **data})
+
+
+def step(run: Run) -> float:
+    first = run.plan.before(run.step)
+    count = run.plan.batches_of(run.step)
+    return train_step(run, [run.batches.batch_at(first + i) for i in range(count)]).loss.item()
+
+
+def state_of(run: Run) -> list[torch.Tensor]:
+    """All numbers of a run."""
+    average = run.average and run.average.state_dict()
+    return tensors([run.model.state_dict(), run.optimizer.state_dict(), average])
+
+
+def tensors(tree: Any) -> list[torch.Tensor]:
+    if isinstance(tree, torch.Tensor):
+        return [tree]
+    if isinstance(tree, dict):
+        tree = list(tree.values())
+    return [t for one in tree for t in tensors(one)] if isinstance(tree, list | tuple) else []
+
+
+def check_training(run_config: RunConfig, path: Path) -> Run:
+    """A step, a checkpoint and another step; and the last again from the checkpoint."""
+    run = build(run_config)
+    step(run)
+    checkpoint.write(run.checkpoint(), path)
+    loss = step(run)
+    again = build(run_config)
+    again.restore(checkpoint.read(path))
+    assert step(again) == loss, "the resumed run has another loss"
+    pairs = zip(state_of(run), state_of(again), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs), "the resumed run has other weights"
+    return run
+
+
+def check_generation(run: Run) -> None:
+    """What is likeliest after a few tokens, with a cache and without."""
+    model = run.model.float().eval()
+    if not getattr(model.config.attention, "causal", True):
+        return  # it reads whole texts
+    prompt = [1, 200, 30]
+    # More than the context holds: in between, the older half is forgotten.
+    plain = [*generate_ids(model, prompt, max_new_tokens=12, temperature=0, use_cache=False)]
+    ids = torch.tensor([[*prompt, *plain][:CONTEXT]])
+    with torch.no_grad():
+        want, found = model(ids), cached_logits(model, ids, 3)
+    torch.testing.assert_close(found, want, rtol=1e-3, atol=1e-3)
+    top = want[0, 2:-1].topk(2).values
+    if (top[:, 0] - top[:, 1]).min() > 1e-3:  # else rounding decides
+        assert [*generate_ids(model, prompt, max_new_tokens=12, temperature=0)] == plain
+
+
+def test_drawn_configurations(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    ran: Counter[tuple[str, str]] = Counter()
+    drawn: set[tuple[str, str]] = set()
+    refused, failures, runs = [], [], 0
+    for seed in range(DRAWS):
+        draw = Draw(seed, ran)
+        tables = drawn_tables(draw, tmp_path)
+        drawn |= draw.drawn
+        try:
+            run_config = config.load(RunConfig, tables)
+        except ValueError as error:
+            refused.append(str(error))
+            continue
+        try:
+            check_generation(check_training(run_config, tmp_path / "step.safetensors"))
+            ran.update(draw.drawn)
+        except Exception as error:
+            failures.append(f"# {seed}: {type(error).__name__}: {error}\n{tomli_w.dumps(tables)}")
+        runs += 1
+        if runs == RUNS:
+            break
+    assert not failures, f"{len(failures)} of {runs}:\n" + "\n".join(failures[:5])
+    assert runs == RUNS, f"{len(refused)} were refused"
+    assert len(set(refused)) > 10
+    # Members within members are many: of these, not all are met.
+    families = {member for member in drawn if member[0].count(".") < 2}
+    assert families <= set(ran), f"never in a run: {families - set(ran)}"
