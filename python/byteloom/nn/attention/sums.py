@@ -96,7 +96,8 @@ def sums_of_one(
     """
     if log_decay is not None:
         state = state * log_decay.exp()[..., None]
-    state = state + k.mT * v
+    # As products: beside turned keys, torch 2.11 compiles `k.mT * v` to other numbers on a CPU.
+    state = state + k.mT @ v
     return q @ state, state
 
 
