@@ -197,7 +197,14 @@ class RunConfig:
     """What is written down on the way."""
 
     def __post_init__(self) -> None:
-        init = self.model.init.kind if isinstance(self.model, ModelConfig) else None
+        init = None
+        if isinstance(self.model, ModelConfig):
+            init = self.model.init.kind
+            if not self.model.attention.causal:
+                raise ValueError(
+                    "model.attention.causal is false: a decoder would see the tokens that it is to "
+                    "predict; leave it true, or choose model.kind encoder"
+                )
         if init == "mup" and self.optimizer.kind not in ("adamw", "lion"):
             raise ValueError(
                 "model.init.kind mup has learning rates for steps that are as long for all "
