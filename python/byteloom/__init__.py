@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from byteloom.tokenizer import EncodeStats, PretokenCounts, ShardStats, Tokenizer, train_bpe
 
 if TYPE_CHECKING:
-    from byteloom import checkpoint, data, nn, optim, presets
+    from byteloom import checkpoint, data, export, nn, optim, presets
     from byteloom.generation import generate
     from byteloom.model import ModelConfig, TransformerLM
 
@@ -29,6 +29,7 @@ __all__ = [
     "__version__",
     "checkpoint",
     "data",
+    "export",
     "generate",
     "nn",
     "optim",
@@ -43,6 +44,7 @@ _LAZY = {
     "generate": ("byteloom.generation", "generate"),
     "checkpoint": ("byteloom.checkpoint", None),
     "data": ("byteloom.data", None),
+    "export": ("byteloom.export", None),
     "nn": ("byteloom.nn", None),
     "optim": ("byteloom.optim", None),
     "presets": ("byteloom.presets", None),

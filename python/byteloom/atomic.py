@@ -83,6 +83,29 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     sync_folder(target.parent)
 
 
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A name beside ``path`` for those who open files themselves; otherwise as atomic_write.
+
+    Example:
+        >>> target = Path(tempfile.mkdtemp()) / "greeting.txt"
+        >>> with atomic_path(target) as other:
+        ...     _ = other.write_bytes(b"hello")
+        >>> target.read_bytes()
+        b'hello'
+    """
+    target = Path(path)
+    with tempfile.TemporaryDirectory(
+        prefix=f".{target.name}.", suffix=".part", dir=target.parent
+    ) as folder:
+        written = Path(folder) / target.name
+        yield written
+        with written.open("rb+") as file:
+            os.fsync(file.fileno())
+        written.replace(target)
+    sync_folder(target.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Makes a rename in ``folder`` survive a power cut, where the system can (not on Windows)."""
     with suppress(OSError):

@@ -21,6 +21,7 @@ COMMANDS = {
     "train-lm": ("train_lm", "train a language model on token files"),
     "generate": ("generate", "let a trained model write"),
     "import": ("import_model", "a model from elsewhere -> a run folder: Hugging Face's formats"),
+    "export": ("export", "runs -> files of other tools: Hugging Face, llama.cpp, ONNX, nanoGPT"),
     "report": ("report", "runs -> a page with figures, plots and samples"),
     "inspect": (
         "inspect",

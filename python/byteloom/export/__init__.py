@@ -1,1 +1,98 @@
-"""Models as other tools read and write them: a format is a module or a folder."""
+"""Models as files of other tools: a run -> what Hugging Face, llama.cpp, ONNX or nanoGPT open.
+
+Example:
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from byteloom.model import ModelConfig
+    >>> model = ModelConfig(vocab_size=256, context_length=8, d_model=16, num_heads=2).build()
+    >>> path = Path(tempfile.mkdtemp()) / "weights.safetensors"
+    >>> write(Source(model.eval()), "safetensors", path)
+    []
+    >>> path.exists()
+    True
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from byteloom.export.source import Source, Which, open_run
+
+__all__ = ["TARGETS", "Source", "Target", "Which", "open_run", "write"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One format."""
+
+    module: str
+    """What writes it: its ``write(source, destination)``."""
+    what: str
+    """What it is for, in a few words."""
+    install: str
+    """What it takes, for pip."""
+    is_folder: bool = False
+    """Whether it is a folder of files."""
+    dtypes: tuple[str, ...] = ("fp32",)
+    """The types that weights can have in it."""
+
+
+TARGETS = {
+    "hf": Target("byteloom.export.huggingface", "transformers", "transformers", is_folder=True),
+    "gguf": Target(
+        "byteloom.export.gguf", "llama.cpp and its kin", "gguf", dtypes=("fp32", "fp16", "bf16")
+    ),
+    "onnx": Target("byteloom.export.onnx", "ONNX runtimes", "onnx onnxscript", is_folder=True),
+    "nanogpt": Target("byteloom.export.nanogpt", "nanoGPT", "byteloom[train]"),
+    "safetensors": Target(
+        "byteloom.export.safetensors",
+        "the weights alone",
+        "byteloom[train]",
+        dtypes=("fp32", "fp16", "bf16"),
+    ),
+}
+
+
+def write(
+    source: Source, to: str, destination: str | os.PathLike[str], dtype: str = "fp32"
+) -> list[str]:
+    """Writes a model in another format.
+
+    Args:
+        source: the model; :func:`open_run` makes it of a run.
+        to: the format, one of :data:`TARGETS`.
+        destination: the file, or for "hf" and "onnx" the folder; it appears when it is complete.
+        dtype: type of the weights in the file.
+
+    Returns:
+        What whoever uses the file should know.
+
+    Raises:
+        ValueError: no such format; one that cannot express this model, with the keys that stand
+            in the way.
+        ImportError: a library is missing; the message is what installs it.
+        OSError: it cannot be written.
+    """
+    if to not in TARGETS:
+        raise ValueError(f"no format {to!r}, only {', '.join(TARGETS)}")
+    target, path = TARGETS[to], Path(destination)
+    if dtype not in target.dtypes:
+        raise ValueError(f"{to} has weights of the type {' or '.join(target.dtypes)}, not {dtype}")
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"no folder {path.parent} to write {path.name} into")
+    if path.is_dir() != target.is_folder and path.exists():
+        raise ValueError(f"{path} is {'no ' if target.is_folder else ''}folder: name another")
+    options: dict[str, Any] = {"dtype": dtype} if len(target.dtypes) > 1 else {}
+    try:
+        remarks: list[str] = importlib.import_module(target.module).write(source, path, **options)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "byteloom":
+            raise
+        raise ImportError(
+            f"--to {to} needs {error.name}: pip install {target.install}"
+        ) from error
+    return remarks

@@ -185,6 +185,11 @@ class Tokenizer:
         return self._core.pattern
 
     @property
+    def preset(self) -> str | None:
+        """The pattern's name, if it is a preset's."""
+        return self._core.preset
+
+    @property
     def vocab_size(self) -> int:
         """Number of ids; they are 0 .. vocab_size - 1."""
         return self._core.vocab_size
@@ -437,7 +442,7 @@ class Tokenizer:
 
     def __repr__(self) -> str:
         special = f", special_tokens={list(self.special_tokens)}" if self.special_tokens else ""
-        pattern = self._core.preset or self.pattern
+        pattern = self.preset or self.pattern
         return f"Tokenizer(vocab_size={self.vocab_size}{special}, pattern={pattern!r})"
 
 
