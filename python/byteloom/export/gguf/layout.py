@@ -40,7 +40,7 @@ def linear(
     found = {}
     for kind in ("weight", "bias"):
         tensor = getattr(module, kind, None)
-        if tensor is not None:
+        if isinstance(tensor, Tensor):
             wide = tensor.detach().float()
             wide = wide if factor == 1 else wide * factor
             found[f"{name}.{kind}"] = wide if order is None else wide[order]
