@@ -6,17 +6,21 @@ before, which may be none, and gives those of all, so that a runtime can go from
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from byteloom import config
+from byteloom.export.expressible import refuse
 from byteloom.export.source import Source
 from byteloom.model import TransformerLM
 from byteloom.nn.attention import Cache, LayerCache
@@ -29,17 +33,26 @@ def write(source: Source, destination: Path) -> list[str]:
     """Writes the folder with both models, in float32; batch and tokens are of any number.
 
     Raises:
-        ValueError: the model does something that ONNX has no operation for.
+        ValueError: attention that keeps something else than keys and values.
     """
     import onnx  # noqa: F401  # what is missing is said before the work
     import onnxscript  # noqa: F401
 
-    destination.mkdir(exist_ok=True)
+    kind = source.config.attention.kind
+    if kind != "multi_head":
+        refuse("ONNX with keys and values", [f"attention.kind is {kind!r}, not 'multi_head'"])
     model = source.model.float().eval()
-    _export(WholeTexts(model), _whole_texts(model), destination / "model.onnx")
-    _export(WithPast(model), _with_past(model), destination / "model_with_past.onnx")
-    if source.tokenizer is not None:
-        source.tokenizer.save(destination / "tokenizer.json")
+    about = json.dumps(config.dump(source.config))
+    # Under their names when both are complete.
+    with TemporaryDirectory(prefix=f".{destination.name}.", dir=destination.parent) as name:
+        folder = Path(name)
+        _export(WholeTexts(model), _whole_texts(model), folder / "model.onnx", about)
+        _export(WithPast(model), _with_past(model), folder / "model_with_past.onnx", about)
+        if source.tokenizer is not None:
+            source.tokenizer.save(folder / "tokenizer.json")
+        destination.mkdir(exist_ok=True)
+        for file in folder.iterdir():
+            file.replace(destination / file.name)
     return []
 
 
@@ -172,11 +185,12 @@ def _dimensions(model: TransformerLM) -> tuple[Any, Any]:
     return dim("batch"), dim("tokens", max=model.config.context_length)
 
 
-def _export(module: nn.Module, how: dict[str, Any], path: Path) -> None:
+def _export(module: nn.Module, how: dict[str, Any], path: Path, about: str) -> None:
     size = sum(p.numel() * p.element_size() for p in module.parameters())
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(module, dynamo=True, verbose=False, **how)
     assert program is not None
+    program.model.metadata_props["byteloom"] = about
     program.save(path, external_data=size > _LARGEST_FILE)
 
 
