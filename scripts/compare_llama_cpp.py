@@ -102,7 +102,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for model, ours in models.items():
-            for dtype in ("fp32", "fp16", "bf16") if model in ("llama", str(args.run)) else ("fp32",):
+            for dtype in (
+                ("fp32", "fp16", "bf16") if model in ("llama", str(args.run)) else ("fp32",)
+            ):
                 found = compare(ours, folder, dtype)
                 limit = {"fp32": 1e-5, "fp16": 2e-3, "bf16": 2e-2}[dtype]
                 # GELU comes from a table of half precision there.
@@ -130,7 +132,9 @@ def main() -> int:
             different = ids_differ(theirs, ours)
             wrong |= bool(different) and not remarks
             pre = theirs.metadata["tokenizer.ggml.pre"]
-            rows.append([preset, pre, f"{len(TEXTS) - different} of {len(TEXTS)}", " ".join(remarks)])
+            rows.append(
+                [preset, pre, f"{len(TEXTS) - different} of {len(TEXTS)}", " ".join(remarks)]
+            )
     print()
     print(table(["pattern", "llama.cpp's", "texts with equal ids", "said at the export"], rows))
     return int(wrong)

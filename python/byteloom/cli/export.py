@@ -67,9 +67,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def which(text: str) -> Which:
     """A checkpoint as the option names it."""
-    if text == "best" or text == "newest" or text == "averaged":
-        return text
-    return int(text)
+    names: dict[str, Which] = {"best": "best", "newest": "newest", "averaged": "averaged"}
+    return names[text] if text in names else int(text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -92,7 +92,5 @@ def write(
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "byteloom":
             raise
-        raise ImportError(
-            f"--to {to} needs {error.name}: pip install {target.install}"
-        ) from error
+        raise ImportError(f"--to {to} needs {error.name}: pip install {target.install}") from error
     return remarks

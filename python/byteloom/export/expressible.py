@@ -47,9 +47,7 @@ def differences(
     problems += [f"{key} is missing" for key in fixed if key not in found]
     # Of a part that is of another kind, its keys say nothing.
     wrong = {
-        problem.split(" ")[0].removesuffix("kind")
-        for problem in problems
-        if ".kind is " in problem
+        problem.split(" ")[0].removesuffix("kind") for problem in problems if ".kind is " in problem
     }
     return [
         problem

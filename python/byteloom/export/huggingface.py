@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from pathlib import Path
 
 from byteloom.export.source import Source
@@ -16,5 +17,7 @@ def write(source: Source, destination: Path) -> list[str]:
         if error.name != "byteloom.export.hf":
             raise
         raise ImportError("this byteloom has no writer for Hugging Face's format yet") from None
-    hf.write(source.model, source.tokenizer, destination, figures=source.figures)
-    return []
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        hf.write(source.model, source.tokenizer, destination, figures=source.figures)
+    return [str(one.message) for one in warned]

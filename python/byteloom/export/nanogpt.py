@@ -53,7 +53,8 @@ def write(source: Source, destination: Path) -> list[str]:
     """
     config = source.config
     problems = differences(config, _FIXED, frozenset(_BIASES))
-    if not problems and source.model.layers[0].ffn.w1.weight.shape[0] != 4 * config.d_model:
+    d_ff = len(source.model.state_dict()["layers.0.ffn.w1.weight"])
+    if not problems and d_ff != 4 * config.d_model:
         problems = [f"ffn.d_ff is not 4 d_model, {4 * config.d_model}"]
     refuse("nanoGPT", problems)
     names = dict(source.model.named_parameters())
@@ -170,9 +171,10 @@ def _our_weights(theirs: dict[str, Tensor], num_layers: int, bias: bool) -> dict
 def _optimizer(weights: dict[str, Tensor]) -> dict[str, Any]:
     """An AdamW that has made no step yet, with nanoGPT's groups: matrices decay, vectors do not."""
     learned = [weight for name, weight in weights.items() if name != "lm_head.weight"]
-    groups = [
-        {"params": [w for w in learned if w.ndim >= 2], "weight_decay": 0.1},
-        {"params": [w for w in learned if w.ndim < 2], "weight_decay": 0.0},
+    matrices = [torch.nn.Parameter(weight) for weight in learned if weight.ndim >= 2]
+    vectors = [torch.nn.Parameter(weight) for weight in learned if weight.ndim < 2]
+    groups: list[dict[str, Any]] = [
+        {"params": matrices, "weight_decay": 0.1},
+        {"params": vectors, "weight_decay": 0.0},
     ]
-    copies = [{**g, "params": [torch.nn.Parameter(w) for w in g["params"]]} for g in groups]
-    return torch.optim.AdamW(copies, lr=6e-4, betas=(0.9, 0.95)).state_dict()
+    return torch.optim.AdamW(groups, lr=6e-4, betas=(0.9, 0.95)).state_dict()

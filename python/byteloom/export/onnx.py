@@ -127,9 +127,7 @@ class WholeTexts(nn.Module):
         """The logits."""
         return self.read(input_ids)[0]
 
-    def read(
-        self, input_ids: Tensor, past: Sequence[Tensor] = ()
-    ) -> tuple[Tensor, list[Tensor]]:
+    def read(self, input_ids: Tensor, past: Sequence[Tensor] = ()) -> tuple[Tensor, list[Tensor]]:
         """The logits; keys and values of each layer."""
         pairs = zip(past[0::2], past[1::2], strict=True)
         layers = [PastLayerCache(keys, values) for keys, values in pairs]

@@ -61,9 +61,7 @@ MODELS = {
     "llama, NTK": scaled(NTKScaling(factor=4)),
     "qwen2": tiny(attention=MultiHeadConfig(bias=True, num_kv_heads=2)),
     "qwen3": tiny(
-        attention=MultiHeadConfig(
-            qk_norm=RMSNormConfig(), num_kv_heads=2, d_head=24, scale=0.3
-        )
+        attention=MultiHeadConfig(qk_norm=RMSNormConfig(), num_kv_heads=2, d_head=24, scale=0.3)
     ),
     "smollm3": tiny(num_layers=4, positionless_every=4),
     "gemma2": tiny(
@@ -119,7 +117,7 @@ def randomized(config: ModelConfig, seed: int = 0) -> TransformerLM:
     with torch.no_grad():
         for parameter in model.parameters():
             spread = 0.1 if parameter.ndim == 1 else 0.02
-            parameter += spread * torch.randn(parameter.shape, generator=chance)
+            parameter.add_(spread * torch.randn(parameter.shape, generator=chance))
     return model
 
 

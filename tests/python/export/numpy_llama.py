@@ -21,7 +21,9 @@ def logits(path: Path, ids: list[int]) -> np.ndarray:
 
     def normed(x: np.ndarray, name: str) -> np.ndarray:
         mean = (x**2).mean(-1, keepdims=True)
-        return x / np.sqrt(mean + key("attention.layer_norm_rms_epsilon")) * weights[f"{name}.weight"]
+        return (
+            x / np.sqrt(mean + key("attention.layer_norm_rms_epsilon")) * weights[f"{name}.weight"]
+        )
 
     d_head, kv_heads = int(key("attention.key_length")), int(key("attention.head_count_kv"))
     heads, seq = int(key("attention.head_count")), len(ids)

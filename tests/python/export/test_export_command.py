@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 import safetensors
 import torch
+from exported import MODELS, randomized, some_ids, source
 
 import byteloom as bl
 from byteloom import checkpoint
 from byteloom.cli import train_lm
 from byteloom.cli.export import FORMATS, main
-from byteloom.export import TARGETS, Source, open_run, safetensors as weights, write
+from byteloom.export import TARGETS, Source, open_run, write
+from byteloom.export import safetensors as weights
 from byteloom.export.expressible import differences
 from byteloom.model import ModelConfig
 from byteloom.training.run_folder import RunFolder
-from export.exported import MODELS, randomized, some_ids, source
 from tiny_run import make_data, write_toml
 
 
@@ -29,8 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_data(folder)
     toml = write_toml(folder, training={"keep_checkpoints": 9})
     assert train_lm.main([str(toml), "-o", str(folder / "run")]) == 0
-    averaged = {"training": {"average": "ema"}}
-    toml = write_toml(folder, "averaged.toml", **averaged)
+    toml = write_toml(folder, "averaged.toml", averaging={"decay": 0.8})
     assert train_lm.main([str(toml), "-o", str(folder / "averaged")]) == 0
     return folder
 
@@ -118,7 +118,7 @@ def test_another_runs_tokenizer_is_refused(folder: Path, tmp_path: Path) -> None
     bl.Tokenizer({i: bytes([i]) for i in range(256)}, [], ["<other>"]).save(
         tmp_path / "tokenizer.json"
     )
-    with pytest.raises(ValueError, match="is not the tokenizer that .* was trained with"):
+    with pytest.raises(ValueError, match=r"is not the tokenizer that .* was trained with"):
         open_run(file)
 
 
@@ -177,7 +177,9 @@ def test_a_key_nobody_told_a_format_of_must_have_its_default() -> None:
     kinds = {f"{key}.kind": getattr(config, key).kind for key in ("norm", "position", "ffn")}
     kinds |= {"attention.kind": "multi_head", "block.kind": "pre"}
     assert differences(config, kinds) == []
-    assert differences(config, {**kinds, "ffn.kind": "gelu"}) == ["ffn.kind is 'swiglu', not 'gelu'"]
+    assert differences(config, {**kinds, "ffn.kind": "gelu"}) == [
+        "ffn.kind is 'swiglu', not 'gelu'"
+    ]
     changed = replace(config, full_every=2, attention=replace(config.attention, window=4))
     assert differences(changed, kinds) == [
         "attention.window is 4, not None",

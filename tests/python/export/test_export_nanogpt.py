@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from exported import randomized, some_ids, tiny
+from little_gpt import LittleGPT
 
 from byteloom.export import Source, nanogpt, write
 from byteloom.model import ModelConfig
 from byteloom.nn import GELUConfig, LayerNormConfig, MultiHeadConfig, RMSNormConfig
 from byteloom.nn.position.learned import LearnedConfig
-from export.exported import randomized, some_ids, tiny
-from export.little_gpt import LittleGPT
 
 
 def gpt(norm: bool, attention: bool, output: bool, ffn: bool) -> ModelConfig:
@@ -71,10 +71,15 @@ def test_what_nanogpt_wrote_is_read(bias: bool, tmp_path: Path) -> None:
     theirs = LittleGPT(**args).eval()
     with torch.no_grad():
         for parameter in theirs.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)
+            parameter.add_(0.1 * torch.randn_like(parameter))
     state = {f"_orig_mod.{name}": t for name, t in theirs.state_dict().items()}
     state["_orig_mod.transformer.h.0.attn.bias"] = torch.ones(1, 1, 64, 64).tril()
-    content = {"model": state, "model_args": args, "iter_num": 20, "best_val_loss": torch.tensor(2.5)}
+    content = {
+        "model": state,
+        "model_args": args,
+        "iter_num": 20,
+        "best_val_loss": torch.tensor(2.5),
+    }
     torch.save(content | {"optimizer": theirs.optimizer().state_dict()}, tmp_path / "ckpt.pt")
     ours = nanogpt.read(tmp_path / "ckpt.pt")
     assert ours.iteration == 20 and ours.figures["best_valid_loss"] == 2.5

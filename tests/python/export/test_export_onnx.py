@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 import torch
-
-ort = pytest.importorskip("onnxruntime")
-pytest.importorskip("onnxscript")
+from exported import MODELS, TEXT, randomized, some_ids, tiny, tokenizer
 
 import byteloom as bl
 from byteloom import config
@@ -18,7 +17,6 @@ from byteloom.export import Source, write
 from byteloom.model import ModelConfig
 from byteloom.nn import LayerNormConfig, MultiHeadConfig
 from byteloom.nn.position.learned import LearnedConfig
-from export.exported import MODELS, TEXT, randomized, some_ids, tiny, tokenizer
 
 #: Turned by places, with groups; added places, and a window, which sees distances.
 EXPORTED = {

@@ -77,8 +77,10 @@ def write(source: Source, destination: Path, dtype: str = "fp32") -> list[str]:
         }
         writer.add_file_type(types[dtype])
         for key, value in architecture.keys(source.model).items():
-            add = writer.add_float32 if isinstance(value, float) else writer.add_uint32
-            add(f"{architecture.name}.{key}", value)
+            if isinstance(value, float):
+                writer.add_float32(f"{architecture.name}.{key}", value)
+            else:
+                writer.add_uint32(f"{architecture.name}.{key}", value)
         remarks = _add_vocabulary(writer, source)
         for name, tensor in architecture.tensors(source.model).items():
             kind = "fp32" if tensor.ndim < 2 or name.startswith("position") else dtype

@@ -32,7 +32,7 @@ class Architecture(ABC):
     name: ClassVar[str]
     """As the file says it."""
     fixed: ClassVar[Mapping[str, Any]]
-    """What keys of the configuration must be, see :func:`byteloom.export.expressible.differences`."""
+    """What keys must be, as :func:`byteloom.export.expressible.differences` takes it."""
     free: ClassVar[frozenset[str]]
     """Keys that may be anything."""
     layout: ClassVar[Layout]
@@ -122,8 +122,8 @@ class Architecture(ABC):
         if has_norms:
             over_all = attention.config.qk_norm_over == "all"
             q, k = (q_order, k_order) if over_all else (head, head)
-            found |= norm(attention.q_norm, "attn_q_norm", factor, q)
-            found |= norm(attention.k_norm, "attn_k_norm", 1.0, k)
+            found |= norm(attention.get_submodule("q_norm"), "attn_q_norm", factor, q)
+            found |= norm(attention.get_submodule("k_norm"), "attn_k_norm", 1.0, k)
         return found
 
     def query_factor(self, model: TransformerLM) -> float:
@@ -136,7 +136,7 @@ class Architecture(ABC):
         """A feed-forward network with a gate."""
         return {
             **linear(layer.ffn.w1, "ffn_gate"),
-            **linear(layer.ffn.w3, "ffn_up"),
+            **linear(layer.ffn.get_submodule("w3"), "ffn_up"),
             **linear(layer.ffn.w2, "ffn_down", layer.scale),
         }
 

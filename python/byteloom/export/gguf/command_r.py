@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 from torch import Tensor
 
 from byteloom.export.gguf.architecture import COMMON, Architecture, own_head_size
@@ -57,7 +60,7 @@ class Cohere2(CommandR):
     """Command R7B: a window, but in each fourth layer, which sees all and is told no places."""
 
     name = "cohere2"
-    fixed = {**_FIXED, "full_every": 4, "positionless_every": 4}
+    fixed: ClassVar[Mapping[str, Any]] = {**_FIXED, "full_every": 4, "positionless_every": 4}
     free = _FREE | {"attention.window"}
 
     def keys(self, model: TransformerLM) -> dict[str, int | float]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -18,7 +20,7 @@ class Gemma2(Architecture):
     name = "gemma2"
     layout = "half"
     tied = True
-    fixed = {
+    fixed: ClassVar[Mapping[str, Any]] = {
         **COMMON,
         "norm.kind": "rmsnorm",
         "ffn.kind": "geglu",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor
 
@@ -17,7 +20,7 @@ class GPT2(Architecture):
     name = "gpt2"
     layout = "interleaved"
     norm_key = "attention.layer_norm_epsilon"
-    fixed = {
+    fixed: ClassVar[Mapping[str, Any]] = {
         "attention.kind": "multi_head",
         "position.kind": "learned",
         "norm.kind": "layernorm",

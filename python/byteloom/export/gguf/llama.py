@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor
 
@@ -15,7 +18,7 @@ from byteloom.export.gguf.architecture import (
 from byteloom.export.gguf.layout import norm
 from byteloom.model import ModelConfig, TransformerLM
 from byteloom.nn import Block
-from byteloom.nn.position.rotary import RotaryConfig
+from byteloom.nn.position.rotary import Layout, RotaryConfig
 
 _FIXED = {**COMMON, "norm.kind": "rmsnorm", "ffn.kind": "swiglu", "block.kind": "pre"}
 _FREE = frozenset(
@@ -34,7 +37,7 @@ class Llama(Architecture):
     """
 
     name = "llama"
-    layout = "interleaved"
+    layout: ClassVar[Layout] = "interleaved"
     fixed = _FIXED
     free = _FREE | {
         *("attention.d_head", "attention.bias", "attention.output_bias", "ffn.bias"),
@@ -71,7 +74,7 @@ class Qwen2(Llama):
 
     name = "qwen2"
     layout = "half"
-    fixed = {**_FIXED, "attention.bias": True}
+    fixed: ClassVar[Mapping[str, Any]] = {**_FIXED, "attention.bias": True}
     free = _FREE | {"attention.d_head"}
 
     def more_problems(self, config: ModelConfig) -> list[str]:
@@ -84,7 +87,7 @@ class Qwen3(Llama):
 
     name = "qwen3"
     layout = "half"
-    fixed = {
+    fixed: ClassVar[Mapping[str, Any]] = {
         **_FIXED,
         "attention.qk_norm.kind": "rmsnorm",
         "attention.qk_norm_over": "head",
@@ -100,7 +103,7 @@ class SmolLM3(Llama):
     """SmolLM3: each fourth layer is told no places."""
 
     name = "smollm3"
-    fixed = {**_FIXED, "positionless_every": 4}
+    fixed: ClassVar[Mapping[str, Any]] = {**_FIXED, "positionless_every": 4}
     free = _FREE | {"attention.d_head", "attention.bias", "attention.output_bias", "ffn.bias"}
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 from torch import Tensor
 
 from byteloom.export.gguf.architecture import (
@@ -20,7 +23,7 @@ class Olmo2(Architecture):
 
     name = "olmo2"
     layout = "half"
-    fixed = {
+    fixed: ClassVar[Mapping[str, Any]] = {
         **COMMON,
         "norm.kind": "rmsnorm",
         "ffn.kind": "swiglu",
