@@ -12,7 +12,7 @@ from byteloom.export.gguf.layout import norm
 from byteloom.model import ModelConfig, TransformerLM
 from byteloom.nn import Block
 
-_FIXED = {
+_FIXED: Mapping[str, Any] = {
     **COMMON,
     "norm.kind": "layernorm",
     "ffn.kind": "swiglu",

@@ -20,7 +20,7 @@ from byteloom.model import ModelConfig, TransformerLM
 from byteloom.nn import Block
 from byteloom.nn.position.rotary import Layout, RotaryConfig
 
-_FIXED = {**COMMON, "norm.kind": "rmsnorm", "ffn.kind": "swiglu", "block.kind": "pre"}
+_FIXED: Mapping[str, Any] = {**COMMON, "norm.kind": "rmsnorm", "ffn.kind": "swiglu", "block.kind": "pre"}
 _FREE = frozenset(
     {
         *("norm.eps", "norm.unit_offset", "position.theta", "position.layout"),
