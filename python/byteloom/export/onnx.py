@@ -33,7 +33,7 @@ def write(source: Source, destination: Path) -> list[str]:
     """Writes the folder with both models, in float32; batch and tokens are of any number.
 
     Raises:
-        ValueError: attention that keeps something else than keys and values.
+        ValueError: attention that keeps something else than keys and values, or nothing.
     """
     import onnx  # noqa: F401  # what is missing is said before the work
     import onnxscript  # noqa: F401
@@ -42,6 +42,7 @@ def write(source: Source, destination: Path) -> list[str]:
     if kind != "multi_head":
         refuse("ONNX with keys and values", [f"attention.kind is {kind!r}, not 'multi_head'"])
     model = source.model.float().eval()
+    model.new_cache(1)  # which refuses models that cannot go from token to token
     about = json.dumps(config.dump(source.config))
     # Under their names when both are complete.
     with TemporaryDirectory(prefix=f".{destination.name}.", dir=destination.parent) as name:

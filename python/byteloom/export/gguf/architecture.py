@@ -15,7 +15,7 @@ from torch import Tensor
 from byteloom.export.expressible import differences
 from byteloom.export.gguf.layout import linear, norm, row_order
 from byteloom.model import ModelConfig, TransformerLM
-from byteloom.nn import Block
+from byteloom.nn import Block, MultiHeadConfig, MultiHeadSelfAttention
 from byteloom.nn.position.rotary import Layout, RotaryConfig
 
 #: Parts that most have.
@@ -52,22 +52,21 @@ class Architecture(ABC):
 
     def keys(self, model: TransformerLM) -> dict[str, int | float]:
         """What the file says of the model, without the architecture's name before each key."""
-        config, attention = model.config, first(model).attn
+        config, attention = model.config, heads(first(model))
         rotary: dict[str, int | float] = {}
         if isinstance(config.position, RotaryConfig):
             rotary = {
                 "rope.dimension_count": attention.d_head,
                 "rope.freq_base": float(config.position.theta),
             }
-        num_kv_heads = config.num_heads // attention.group
         return {
             "vocab_size": config.vocab_size,
             "context_length": config.context_length,
             "embedding_length": config.d_model,
             "block_count": config.num_layers,
-            "feed_forward_length": len(first(model).ffn.w1.weight),
+            "feed_forward_length": len(weight_of(first(model), "ffn.w1")),
             "attention.head_count": config.num_heads,
-            "attention.head_count_kv": num_kv_heads,
+            "attention.head_count_kv": config.num_heads // attention.group,
             "attention.key_length": attention.d_head,
             "attention.value_length": attention.d_head,
             self.norm_key: getattr(config.norm, "eps", 1e-5),
@@ -103,7 +102,7 @@ class Architecture(ABC):
 
     def attention(self, model: TransformerLM, layer: Block) -> dict[str, Tensor]:
         """Queries, keys, values, their norms, and the map behind them."""
-        attention, position = layer.attn, model.config.position
+        attention, position = heads(layer), model.config.position
         factor, q_order, k_order, head = self.query_factor(model), None, None, None
         if isinstance(position, RotaryConfig):
             rows = (len(m.weight) for m in (attention.q_proj, attention.k_proj))
@@ -128,16 +127,16 @@ class Architecture(ABC):
 
     def query_factor(self, model: TransformerLM) -> float:
         """What makes of llama.cpp's scale of scores the model's."""
-        attention = first(model).attn
+        attention = heads(first(model))
         scale = attention.config.scale
         return 1.0 if scale is None else scale * math.sqrt(attention.d_head)
 
     def gated(self, layer: Block) -> dict[str, Tensor]:
         """A feed-forward network with a gate."""
         return {
-            **linear(layer.ffn.w1, "ffn_gate"),
-            **linear(layer.ffn.get_submodule("w3"), "ffn_up"),
-            **linear(layer.ffn.w2, "ffn_down", layer.scale),
+            **linear(layer.get_submodule("ffn.w1"), "ffn_gate"),
+            **linear(layer.get_submodule("ffn.w3"), "ffn_up"),
+            **linear(layer.get_submodule("ffn.w2"), "ffn_down", layer.scale),
         }
 
 
@@ -148,9 +147,28 @@ def first(model: TransformerLM) -> Block:
     return layer
 
 
+def heads(layer: Block) -> MultiHeadSelfAttention:
+    """Its attention."""
+    assert isinstance(layer.attn, MultiHeadSelfAttention)
+    return layer.attn
+
+
+def settings(config: ModelConfig) -> MultiHeadConfig:
+    """The attention's configuration."""
+    assert isinstance(config.attention, MultiHeadConfig)
+    return config.attention
+
+
+def weight_of(layer: Block, name: str) -> Tensor:
+    """A linear map's matrix."""
+    weight = layer.get_submodule(name).weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
 def own_head_size(config: ModelConfig) -> list[str]:
     """A problem if heads do not share d_model."""
-    d_head = config.attention.d_head
+    d_head = settings(config).d_head
     if d_head is None or d_head * config.num_heads == config.d_model:
         return []
     return [f"attention.d_head is {d_head}, not d_model / num_heads"]
@@ -158,7 +176,7 @@ def own_head_size(config: ModelConfig) -> list[str]:
 
 def other_epsilon(config: ModelConfig) -> list[str]:
     """A problem if norms of queries and keys have an epsilon of their own."""
-    eps = getattr(config.attention.qk_norm, "eps", None)
+    eps = getattr(settings(config).qk_norm, "eps", None)
     if eps == getattr(config.norm, "eps", None):
         return []
     return [f"attention.qk_norm.eps is {eps}, not norm.eps"]

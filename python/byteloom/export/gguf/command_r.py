@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from byteloom.export.gguf.architecture import COMMON, Architecture, own_head_size
+from byteloom.export.gguf.architecture import COMMON, Architecture, own_head_size, settings
 from byteloom.export.gguf.layout import norm
 from byteloom.model import ModelConfig, TransformerLM
 from byteloom.nn import Block
@@ -65,6 +65,6 @@ class Cohere2(CommandR):
 
     def keys(self, model: TransformerLM) -> dict[str, int | float]:
         """With the window."""
-        window = model.config.attention.window
+        window = settings(model.config).window
         assert window is not None
         return super().keys(model) | {"attention.sliding_window": window}

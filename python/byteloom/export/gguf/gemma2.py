@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from byteloom.export.gguf.architecture import COMMON, Architecture, first
+from byteloom.export.gguf.architecture import COMMON, Architecture, first, heads, settings
 from byteloom.export.gguf.layout import norm
 from byteloom.model import ModelConfig, TransformerLM
 from byteloom.nn import Block
@@ -40,7 +40,7 @@ class Gemma2(Architecture):
     def more_problems(self, config: ModelConfig) -> list[str]:
         """It has no way to say that there are no caps, or another scale."""
         problems = []
-        if config.attention.soft_cap is None:
+        if settings(config).soft_cap is None:
             problems.append("attention.soft_cap is missing")
         if config.logit_soft_cap is None:
             problems.append("logit_soft_cap is missing")
@@ -51,7 +51,7 @@ class Gemma2(Architecture):
 
     def keys(self, model: TransformerLM) -> dict[str, int | float]:
         """With windows and caps."""
-        attention, cap = model.config.attention, model.config.logit_soft_cap
+        attention, cap = settings(model.config), model.config.logit_soft_cap
         assert attention.window is not None and attention.soft_cap is not None and cap is not None
         return super().keys(model) | {
             "attention.sliding_window": attention.window,
@@ -61,7 +61,7 @@ class Gemma2(Architecture):
 
     def query_factor(self, model: TransformerLM) -> float:
         """The largest model of the family, known by its 46 layers, has another scale."""
-        config, d_head = model.config, first(model).attn.d_head
+        config, d_head = model.config, heads(first(model)).d_head
         native = config.d_model // config.num_heads if config.num_layers == 46 else d_head
         return super().query_factor(model) * math.sqrt(native / d_head)
 

@@ -56,6 +56,6 @@ class GPT2(Architecture):
             **norm(layer.ln1, "attn_norm"),
             **found,
             **norm(layer.ln2, "ffn_norm"),
-            **linear(layer.ffn.w1, "ffn_up"),
-            **linear(layer.ffn.w2, "ffn_down", layer.scale),
+            **linear(layer.get_submodule("ffn.w1"), "ffn_up"),
+            **linear(layer.get_submodule("ffn.w2"), "ffn_down", layer.scale),
         }

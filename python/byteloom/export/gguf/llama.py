@@ -12,6 +12,7 @@ from byteloom.export.gguf.architecture import (
     COMMON,
     Architecture,
     first,
+    heads,
     other_epsilon,
     own_head_size,
 )
@@ -20,7 +21,12 @@ from byteloom.model import ModelConfig, TransformerLM
 from byteloom.nn import Block
 from byteloom.nn.position.rotary import Layout, RotaryConfig
 
-_FIXED: Mapping[str, Any] = {**COMMON, "norm.kind": "rmsnorm", "ffn.kind": "swiglu", "block.kind": "pre"}
+_FIXED: Mapping[str, Any] = {
+    **COMMON,
+    "norm.kind": "rmsnorm",
+    "ffn.kind": "swiglu",
+    "block.kind": "pre",
+}
 _FREE = frozenset(
     {
         *("norm.eps", "norm.unit_offset", "position.theta", "position.layout"),
@@ -48,7 +54,7 @@ class Llama(Architecture):
         """With what divides the angles."""
         found, position = super().outside(model), model.config.position
         if isinstance(position, RotaryConfig) and position.scaling is not None:
-            plain, scaled, _ = angles(position, first(model).attn.d_head)
+            plain, scaled, _ = angles(position, heads(first(model)).d_head)
             found["rope_freqs.weight"] = (plain / scaled).float()
         return found
 
@@ -56,7 +62,7 @@ class Llama(Architecture):
         """YaRN scales cosines and sines, of queries and of keys."""
         factor, position = super().query_factor(model), model.config.position
         if isinstance(position, RotaryConfig) and position.scaling is not None:
-            factor *= angles(position, first(model).attn.d_head)[2] ** 2
+            factor *= angles(position, heads(first(model)).d_head)[2] ** 2
         return factor
 
     def block(self, model: TransformerLM, layer: Block) -> dict[str, Tensor]:
