@@ -13,7 +13,7 @@ from exported import MODELS, TEXT, randomized, some_ids, tiny, tokenizer
 
 import byteloom as bl
 from byteloom import config
-from byteloom.export import Source, write
+from byteloom.export import Source, onnx, write
 from byteloom.model import ModelConfig
 from byteloom.nn import LayerNormConfig, MultiHeadConfig
 from byteloom.nn.position.learned import LearnedConfig
@@ -34,10 +34,13 @@ EXPORTED = {
 def pair(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Source, Path]:
-    """A model, and the folder it was exported to."""
+    """A model, and the folder it was exported to; one with its weights in files of their own."""
     source = Source(randomized(EXPORTED[request.param]), tokenizer())
     folder = tmp_path_factory.mktemp("onnx") / request.param
-    assert write(source, "onnx", folder) == []
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "learned":
+            patch.setattr(onnx, "_LARGEST_FILE", 0)
+        assert write(source, "onnx", folder) == []
     return source, folder
 
 
@@ -80,6 +83,9 @@ def test_parts_with_their_past_are_equal_to_the_whole(pair: tuple[Source, Path])
 def test_the_folder_has_tokenizer_and_configuration(pair: tuple[Source, Path]) -> None:
     source, folder = pair
     files = {"model.onnx", "model_with_past.onnx", "tokenizer.json"}
+    if folder.name == "learned":
+        files |= {"model.onnx.data", "model_with_past.onnx.data"}
+        assert (folder / "model.onnx").stat().st_size < (folder / "model.onnx.data").stat().st_size
     assert {file.name for file in folder.iterdir()} == files
     assert list(folder.parent.iterdir()) == [folder]
     read = bl.Tokenizer.load(folder / "tokenizer.json")
