@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from byteloom import config
+from byteloom.atomic import atomic_folder
 from byteloom.export.expressible import refuse
 from byteloom.export.source import Source
 from byteloom.model import TransformerLM
@@ -33,7 +33,8 @@ def write(source: Source, destination: Path) -> list[str]:
     """Writes the folder with both models, in float32; batch and tokens are of any number.
 
     Raises:
-        ValueError: attention that keeps something else than keys and values, or nothing.
+        ValueError: attention that keeps something else than keys and values, or nothing; the folder is
+            there already.
     """
     import onnx  # noqa: F401  # what is missing is said before the work
     import onnxscript  # noqa: F401
@@ -44,16 +45,11 @@ def write(source: Source, destination: Path) -> list[str]:
     model = source.model.float().eval()
     model.new_cache(1)  # which refuses models that cannot go from token to token
     about = json.dumps(config.dump(source.config))
-    # Under their names when both are complete.
-    with TemporaryDirectory(prefix=f".{destination.name}.", dir=destination.parent) as name:
-        folder = Path(name)
+    with atomic_folder(destination) as folder:
         _export(WholeTexts(model), _whole_texts(model), folder / "model.onnx", about)
         _export(WithPast(model), _with_past(model), folder / "model_with_past.onnx", about)
         if source.tokenizer is not None:
             source.tokenizer.save(folder / "tokenizer.json")
-        destination.mkdir(exist_ok=True)
-        for file in folder.iterdir():
-            file.replace(destination / file.name)
     return []
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from byteloom import checkpoint, config
 from byteloom.checkpoint import Checkpoint
+from byteloom.export.hf.tokenizer_files import begin_and_end
 from byteloom.model import ModelConfig, TransformerLM
 from byteloom.tokenizer import Tokenizer
 from byteloom.training.config import RunConfig
@@ -18,8 +19,6 @@ from byteloom.training.run_folder import RunFolder
 #: Which checkpoint of a run: a step's, or one of these; "averaged" is the newest, refused if the
 #: run averages no weights.
 Which: TypeAlias = int | Literal["best", "newest", "averaged"]
-
-END_OF_TEXT = "<|endoftext|>"
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,13 @@ class Source:
         return self.model.config
 
     @property
-    def end_of_text(self) -> int | None:
-        """The id that ends a text: of ``<|endoftext|>``, or of the only special token."""
-        special = {} if self.tokenizer is None else self.tokenizer.special_tokens
-        if END_OF_TEXT in special:
-            return special[END_OF_TEXT]
-        return next(iter(special.values())) if len(special) == 1 else None
+    def begin_and_end(self) -> tuple[int, int] | None:
+        """The ids that begin and end a text, as for Hugging Face; ``None``: there is none."""
+        begin, end = begin_and_end(self.tokenizer)
+        if self.tokenizer is None or begin is None or end is None:
+            return None
+        special = self.tokenizer.special_tokens
+        return special[begin], special[end]
 
 
 def open_run(path: str | os.PathLike[str], which: Which = "newest") -> Source:

@@ -103,11 +103,15 @@ def test_a_run_that_averages_gives_its_average(folder: Path) -> None:
 def test_one_checkpoint_is_enough(folder: Path, tmp_path: Path) -> None:
     file = folder / "run/checkpoints/step-000010.safetensors"
     inside = open_run(file)
-    assert inside.iteration == 10 and inside.tokenizer is not None and inside.end_of_text == 256
+    assert (
+        inside.iteration == 10
+        and inside.tokenizer is not None
+        and inside.begin_and_end == (256, 256)
+    )
     alone = tmp_path / "alone.safetensors"
     alone.write_bytes(file.read_bytes())
     found = open_run(alone)
-    assert found.tokenizer is None and found.end_of_text is None
+    assert found.tokenizer is None and found.begin_and_end is None
     assert torch.equal(found.model.lm_head.weight, inside.model.lm_head.weight)
 
 
@@ -188,6 +192,16 @@ def test_a_key_nobody_told_a_format_of_must_have_its_default() -> None:
     assert differences(changed, kinds, frozenset({"attention.*", "full_every"})) == []
     # A part's kind has no default: each format must say which it has.
     assert differences(config, {}) != []
+
+
+def test_a_folder_for_transformers(folder: Path, tmp_path: Path) -> None:
+    from byteloom.export import hf
+
+    assert export(folder / "run", "--to", "hf", "-o", tmp_path / "hf") == 0
+    found, _ = hf.read(tmp_path / "hf")
+    ids = some_ids(10) % 256
+    with torch.no_grad():
+        torch.testing.assert_close(found.eval()(ids), open_run(folder / "run").model(ids))
 
 
 def test_from_python(folder: Path, tmp_path: Path) -> None:

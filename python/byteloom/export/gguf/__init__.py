@@ -104,10 +104,10 @@ def _add_vocabulary(writer: Any, source: Source) -> list[str]:
     if found.merges:
         writer.add_token_merges(found.merges)
     writer.add_add_bos_token(False)
-    end = source.end_of_text
-    if end is None:
+    if source.begin_and_end is None:
         return [*found.remarks, "no token ends a text: llama.cpp takes number 11 for it"]
-    writer.add_bos_token_id(end)
+    begin, end = source.begin_and_end
+    writer.add_bos_token_id(begin)
     writer.add_eos_token_id(end)
     return found.remarks
 
