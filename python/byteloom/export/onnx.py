@@ -33,8 +33,8 @@ def write(source: Source, destination: Path) -> list[str]:
     """Writes the folder with both models, in float32; batch and tokens are of any number.
 
     Raises:
-        ValueError: attention that keeps something else than keys and values, or nothing; the folder is
-            there already.
+        ValueError: attention that keeps something else than keys and values, or nothing; a folder
+            that is there already.
     """
     import onnx  # noqa: F401  # what is missing is said before the work
     import onnxscript  # noqa: F401
