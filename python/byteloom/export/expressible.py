@@ -9,10 +9,12 @@ from typing import Any
 from byteloom.model import ModelConfig
 
 #: Keys that matter to no format: sizes all can say, and what matters in training only.
-_NEUTRAL = {
-    *("vocab_size", "context_length", "d_model", "num_layers", "num_heads", "dropout"),
-    *("attention.backend", "ffn.d_ff", "ffn.ratio"),
-}
+_NEUTRAL = frozenset(
+    {
+        *("vocab_size", "context_length", "d_model", "num_layers", "num_heads", "dropout"),
+        *("attention.backend", "ffn.d_ff", "ffn.ratio", "init.*"),
+    }
+)
 
 
 def differences(
@@ -42,9 +44,12 @@ def differences(
             allowed = fixed[key] if isinstance(fixed[key], tuple) else (fixed[key],)
             if value not in allowed:
                 problems.append(f"{key} is {value!r}, not {' or '.join(map(repr, allowed))}")
-        elif key not in _NEUTRAL and not _is_among(key, free) and value != default:
+        elif not _is_among(key, free | _NEUTRAL) and value != default:
             problems.append(f"{key} is {value!r}, not {default!r}")
     problems += [f"{key} is missing" for key in fixed if key not in found]
+    factor = config.init.logit_factor(config.d_model)
+    if factor != 1 and "logit_scale" not in free:
+        problems.append(f"init.kind is {config.init.kind!r}, which multiplies logits by {factor}")
     # Of a part that is of another kind, its keys say nothing.
     wrong = {
         problem.split(" ")[0].removesuffix("kind") for problem in problems if ".kind is " in problem

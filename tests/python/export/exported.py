@@ -22,6 +22,7 @@ from byteloom.nn import (
     SandwichConfig,
     SwiGLUConfig,
 )
+from byteloom.nn.init import MuPInitConfig
 from byteloom.nn.position.learned import LearnedConfig
 from byteloom.nn.position.scaling import Llama3Scaling, NTKScaling, YaRNScaling
 
@@ -56,6 +57,7 @@ MODELS = {
         logit_scale=0.5,
     ),
     "llama, tied": tiny(tie_embeddings=True),
+    "llama, muP": tiny(tie_embeddings=True, init=MuPInitConfig(base_width=16)),
     "llama, Llama 3's scaling": scaled(Llama3Scaling(factor=4, original_context=16)),
     "llama, YaRN": scaled(YaRNScaling(factor=4, original_context=16)),
     "llama, NTK": scaled(NTKScaling(factor=4)),

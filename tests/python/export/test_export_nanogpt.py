@@ -13,6 +13,7 @@ from little_gpt import LittleGPT
 from byteloom.export import Source, nanogpt, write
 from byteloom.model import ModelConfig
 from byteloom.nn import GELUConfig, LayerNormConfig, MultiHeadConfig, RMSNormConfig
+from byteloom.nn.init import MuPInitConfig
 from byteloom.nn.position.learned import LearnedConfig
 
 
@@ -99,6 +100,10 @@ def test_what_nanogpt_wrote_is_read(bias: bool, tmp_path: Path) -> None:
         ({"ffn": GELUConfig(d_ff=100)}, "ffn.d_ff is not 4 d_model, 256"),
         ({"attention": MultiHeadConfig(num_kv_heads=2)}, "attention.num_kv_heads is 2, not None"),
         ({"logit_scale": 0.5}, "logit_scale is 0.5, not 1.0"),
+        (
+            {"init": MuPInitConfig(base_width=32)},
+            "init.kind is 'mup', which multiplies logits by 0.5",
+        ),
     ],
 )
 def test_another_model_is_refused_by_its_key(

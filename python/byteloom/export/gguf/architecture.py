@@ -96,8 +96,8 @@ class Architecture(ABC):
         scale = config.embedding_scale or 1.0
         found |= linear(model.token_embeddings, "token_embd", scale)
         # Left out, it is the table of embeddings.
-        if not config.tie_embeddings or scale != 1 or config.logit_scale != 1:
-            found |= linear(model.lm_head, "output", config.logit_scale)
+        if not config.tie_embeddings or scale != 1 or model.lm_head.scale != 1:
+            found |= linear(model.lm_head, "output", model.lm_head.scale)
         return found
 
     def attention(self, model: TransformerLM, layer: Block) -> dict[str, Tensor]:

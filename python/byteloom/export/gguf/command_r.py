@@ -45,7 +45,7 @@ class CommandR(Architecture):
 
     def keys(self, model: TransformerLM) -> dict[str, int | float]:
         """With the scale of logits."""
-        return super().keys(model) | {"logit_scale": float(model.config.logit_scale)}
+        return super().keys(model) | {"logit_scale": float(model.lm_head.scale)}
 
     def block(self, model: TransformerLM, layer: Block) -> dict[str, Tensor]:
         """One norm for both parts."""

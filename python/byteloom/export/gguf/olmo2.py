@@ -46,7 +46,7 @@ class Olmo2(Architecture):
 
     def outside(self, model: TransformerLM) -> dict[str, Tensor]:
         """It always has an output map."""
-        output = linear(model.lm_head, "output", model.config.logit_scale)
+        output = linear(model.lm_head, "output", model.lm_head.scale)
         return super().outside(model) | output
 
     def block(self, model: TransformerLM, layer: Block) -> dict[str, Tensor]:
