@@ -11,7 +11,7 @@ from byteloom.model import ModelConfig
 #: Keys that matter to no format: sizes all can say, and what matters in training only.
 _NEUTRAL = frozenset(
     {
-        *("vocab_size", "context_length", "d_model", "num_layers", "num_heads", "dropout"),
+        *("kind", "vocab_size", "context_length", "d_model", "num_layers", "num_heads", "dropout"),
         *("attention.backend", "ffn.d_ff", "ffn.ratio", "init.*"),
     }
 )

@@ -63,7 +63,7 @@ def open_run(path: str | os.PathLike[str], which: Which = "newest") -> Source:
 
     Raises:
         FileNotFoundError: no run, or no such checkpoint.
-        ValueError: a damaged checkpoint; "averaged" of a run that averages nothing.
+        ValueError: a damaged checkpoint, or an encoder's; "averaged" of a run without averages.
     """
     path = Path(path)
     if path.is_file():
@@ -77,7 +77,10 @@ def open_run(path: str | os.PathLike[str], which: Which = "newest") -> Source:
         file = run.best_file if which == "best" else run.checkpoint_at(step)
         found, folder = checkpoint.read(file, optimizer=False), run.path
         tables = config.dump(run.load_config())
-    model = config.load(RunConfig, tables, file).model.build()
+    described = config.load(RunConfig, tables, file).model
+    if not isinstance(described, ModelConfig):
+        raise ValueError(f"{path} has an {described.kind}: only decoders are exported")
+    model = described.build()
     average = found.state.get("average")
     if average:
         found = replace(found, model=found.model | average["average"])

@@ -115,6 +115,16 @@ def test_one_checkpoint_is_enough(folder: Path, tmp_path: Path) -> None:
     assert torch.equal(found.model.lm_head.weight, inside.model.lm_head.weight)
 
 
+def test_an_encoder_is_refused(folder: Path, tmp_path: Path) -> None:
+    file = folder / "run/checkpoints/step-000010.safetensors"
+    found = checkpoint.read(file, optimizer=False)
+    model = {"kind": "encoder", "vocab_size": 300, "d_model": 32, "num_heads": 2}
+    encoder = replace(found, config={**found.config, "model": model})
+    checkpoint.write(encoder, tmp_path / "encoder")
+    with pytest.raises(ValueError, match="has an encoder: only decoders are exported"):
+        open_run(tmp_path / "encoder")
+
+
 def test_another_runs_tokenizer_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     file = tmp_path / "checkpoints/step-000010.safetensors"
