@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# As the commands do, before torch is loaded: idle threads leave the processor to others.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# As the commands do, before torch is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 import numpy as np
 import torch

@@ -7,6 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+def wait_briefly() -> None:
+    """Lets idle threads of OpenMP spin for microseconds, and then sleep; before torch is loaded.
+
+    Where another program wants a core too, spinning makes every product of matrices wait for it;
+    where none does, being woken takes longer than the next product is away.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+
+
 @contextmanager
 def needs_training_extra(command: str) -> Iterator[None]:
     """Where a command imports what needs the extra ``train``.
@@ -14,9 +24,7 @@ def needs_training_extra(command: str) -> Iterator[None]:
     Raises:
         ImportError: a package of it is missing; the message is what installs it.
     """
-    # Idle OpenMP threads sleep instead of spinning: where another program wants a core too,
-    # spinning makes every matrix product wait for it, and training several times slower.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_briefly()
     try:
         yield
     except ModuleNotFoundError as error:
