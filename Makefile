@@ -29,7 +29,7 @@ $(BIN)/maturin: constraints.txt
 
 $(VENV)/.built: $(BIN)/maturin pyproject.toml $(RUST)
 	@echo "== dependencies as pinned in constraints.txt, and the extension: maturin develop --release"
-	. $(BIN)/activate && maturin develop --release --quiet --extras train,plot,test,lint,bench
+	. $(BIN)/activate && maturin develop --release --quiet --extras train,plot,export,test,lint,bench
 	@touch $@
 
 demo: setup ## text -> tokenizer -> token files -> model -> new text, in about five minutes

@@ -33,7 +33,7 @@ from byteloom.nn import (
 from byteloom.nn.attention import document_mask
 from byteloom.nn.checks import require_positive, require_positive_if_given
 from byteloom.nn.head import Head
-from byteloom.nn.init import CourseInitConfig, InitConfig
+from byteloom.nn.init import GPT2InitConfig, InitConfig
 from byteloom.nn.loss import Sums
 from byteloom.nn.whole import WholeModel, built, stream_dtype
 
@@ -83,7 +83,7 @@ class ModelConfig:
     """What logits are multiplied by, as in Command R."""
     logit_soft_cap: float | None = None
     """Logits become cap tanh(logit / cap), as in Gemma 2; none: they stay as they are."""
-    init: InitConfig = field(default_factory=CourseInitConfig)
+    init: InitConfig = field(default_factory=GPT2InitConfig)
     """What the weights are before they learn."""
     kind: Literal["decoder"] = "decoder"
     """Selects this member of the whole models, which is meant where nothing is said."""
