@@ -2,7 +2,7 @@
 
 Contestants, each with some seeds on each text:
   byteloom  train-lm with its defaults
-  course    the same model with the course's optimizer settings: betas 0.9 and 0.999, decay 0.01
+  course    the same with the course's initial weights, betas 0.9 and 0.999, decay 0.01
   nanogpt   GPT-2 of transformers as nanoGPT trains small ones: tied embeddings, learned positions,
             layers initialised with 0.02, betas 0.9 and 0.99, decay 0.1 of matrices; as many layers
             as make at least as many parameters
@@ -83,17 +83,19 @@ def byteloom(args: argparse.Namespace, folder: Path, seed: int) -> Curve:
 
 
 def course(args: argparse.Namespace, folder: Path, seed: int) -> Curve:
-    """With the settings of AdamW's paper, which the course starts from."""
-    return train(args, folder, seed, {"betas": [0.9, 0.999], "weight_decay": 0.01}, "course")
+    """With the course's initial weights, and the settings of AdamW's paper."""
+    optimizer = {"betas": [0.9, 0.999], "weight_decay": 0.01}
+    tables = {"model": {"init": {"kind": "course"}}, "optimizer": optimizer}
+    return train(args, folder, seed, tables, "course")
 
 
 def train(
-    args: argparse.Namespace, folder: Path, seed: int, optimizer: dict[str, Any], name: str
+    args: argparse.Namespace, folder: Path, seed: int, over: dict[str, Any], name: str
 ) -> Curve:
     """By the command."""
     run = folder / f"{name}-{seed}"
     toml = folder / f"{name}-{seed}.toml"
-    settings = tables(args, folder, seed) | {"optimizer": optimizer}
+    settings = config.merge(tables(args, folder, seed), over)
     toml.write_text(tomli_w.dumps(settings))
     command = [sys.executable, "-m", "byteloom.cli.train_lm", str(toml), "-o", str(run)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -262,7 +262,7 @@ def test_other_output_is_noticed(
 
     monkeypatch.setattr(module, "race", race)
     monkeypatch.setattr(module, "prepare", lambda args, folder: text)
-    args = argparse.Namespace(text=text, threads=2, megabytes=1, copies=1)
+    args = argparse.Namespace(text=text, threads=2, megabytes=1, copies=1, at=None)
     races = module.compete(args, text.parent)
     assert [race.equal for race in races][:2] in ([False], [True, False])
     assert any(note.startswith("WRONG") for race in races for note in race.notes)

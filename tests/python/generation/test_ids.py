@@ -12,6 +12,7 @@ import torch
 from byteloom.generation import generate_ids, sample
 from byteloom.model import ModelConfig, TransformerLM
 from byteloom.nn import LayerNormConfig, NoPositionConfig, SiLUFeedForwardConfig, SwiGLUConfig
+from byteloom.nn.init import CourseInitConfig
 
 VOCAB, CONTEXT = 23, 12
 HOW: dict[str, dict[str, Any]] = {
@@ -24,6 +25,7 @@ HOW: dict[str, dict[str, Any]] = {
 def make_model(**over: Any) -> TransformerLM:
     """Small, but sure of itself: what it writes is no noise around equal logits."""
     given: dict[str, Any] = {"context_length": CONTEXT, "ffn": SwiGLUConfig(d_ff=32)}
+    given["init"] = CourseInitConfig()
     config = ModelConfig(
         vocab_size=VOCAB, d_model=16, num_layers=2, num_heads=2, **{**given, **over}
     )

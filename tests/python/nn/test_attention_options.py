@@ -17,6 +17,7 @@ from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention
 
 from byteloom.model import ModelConfig
 from byteloom.nn import LayerNormConfig, MultiHeadConfig, RMSNormConfig, RotaryConfig
+from byteloom.nn.init import CourseInitConfig
 from cached import cached_logits, decoded_logits
 
 D_MODEL, HEADS, KV, HEAD, SEQ = 24, 4, 2, 8, 9
@@ -135,7 +136,13 @@ PATTERNS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", PATTERNS)
 def test_layers_of_two_kinds_are_the_same_with_caches(name: str) -> None:
     config = ModelConfig(
-        20, context_length=12, d_model=16, num_heads=4, num_layers=6, **PATTERNS[name]
+        20,
+        context_length=12,
+        d_model=16,
+        num_heads=4,
+        num_layers=6,
+        init=CourseInitConfig(),
+        **PATTERNS[name],
     )
     model, ids = config.build(0).eval(), torch.randint(20, (3, 12))
     with torch.no_grad():

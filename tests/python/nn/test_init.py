@@ -129,10 +129,11 @@ def test_gpt2s_weights_spread_as_transformers() -> None:
         assert mine.weight.std().item() == pytest.approx(theirs.weight.std().item(), rel=0.05)
 
 
-def test_the_default_draws_what_it_always_drew() -> None:
+def test_the_courses_weights_are_those_that_layers_draw() -> None:
     """Tables and maps in the order of the model, nothing in between, and nothing afterwards."""
     torch.manual_seed(7)
-    model = ModelConfig(vocab_size=30, d_model=16, num_layers=2, num_heads=2).build()
+    sizes = {"vocab_size": 30, "d_model": 16, "num_layers": 2, "num_heads": 2}
+    model = ModelConfig(**sizes, init=CourseInitConfig()).build()
     after = torch.get_rng_state()
     torch.manual_seed(7)
     for name, p in model.named_parameters():

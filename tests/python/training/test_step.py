@@ -29,7 +29,7 @@ def test_the_loss_goes_down_on_one_batch(folder: Path) -> None:
     run = make(folder, steps=60)
     batch = run.batches.batch_at(0)
     losses = [train_step(run, [batch]).loss.item() for _ in range(60)]
-    assert run.step == 60 and losses[-1] < 0.7 * losses[0]
+    assert run.step == 60 and losses[-1] < 0.75 * losses[0]
 
 
 def test_the_loss_is_torchs_cross_entropy(folder: Path) -> None:
