@@ -130,7 +130,7 @@ def answer(
     from byteloom.generation import answer_ids
     from byteloom.generation.text import decode_stream
     from byteloom.models import EncoderDecoder
-    from byteloom.training.config import specials_of
+    from byteloom.training.data_config import specials_of
     from byteloom.training.tasks import SpansConfig
 
     run_config = folder.load_config()

@@ -206,7 +206,7 @@ def owes_sample(state: Run, folder: RunFolder) -> bool:
 
 def describe(state: Run) -> None:
     """Says what is about to be trained, and warns if there is not enough memory for it."""
-    from byteloom.training.config import sources_without_separators
+    from byteloom.training.data_config import sources_without_separators
     from byteloom.training.estimate import shortage
 
     steps = state.config.training.steps

@@ -17,7 +17,8 @@ from byteloom.models import AnyModel, TransformerLM
 from byteloom.nn.loss import Sums
 from byteloom.nn.recompute import Recomputing
 from byteloom.optim.narrow import NarrowWeights
-from byteloom.training.config import RunConfig, separator_id, specials_of
+from byteloom.training.config import RunConfig
+from byteloom.training.data_config import separator_id, specials_of
 from byteloom.training.objective import Objective
 from byteloom.training.plan import Plan
 from byteloom.training.scaling import LossScale

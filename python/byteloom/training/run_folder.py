@@ -27,7 +27,8 @@ from byteloom.checkpoint import Checkpoint
 from byteloom.data.batches import AnyBatch
 from byteloom.models import AnyModel, TransformerLM
 from byteloom.tokenizer import Tokenizer
-from byteloom.training.config import DataConfig, RunConfig
+from byteloom.training.config import RunConfig
+from byteloom.training.data_config import DataConfig
 
 _NAME = re.compile(r"step-(\d+)\.safetensors")
 

@@ -16,7 +16,7 @@ import torch
 import byteloom as bl
 from byteloom.cli import train_lm
 from byteloom.cli.eval import main
-from byteloom.training.config import separator_id
+from byteloom.training.data_config import separator_id
 from byteloom.training.objective import document_numbers
 from byteloom.training.run_folder import RunFolder
 from tiny_run import make_data, write_toml

@@ -17,7 +17,8 @@ import byteloom as bl
 from byteloom import config
 from byteloom.cli.train_lm import main
 from byteloom.training.build import build
-from byteloom.training.config import RunConfig, resolve, separator_id
+from byteloom.training.config import RunConfig, resolve
+from byteloom.training.data_config import separator_id
 from byteloom.training.evaluate import evaluate
 from byteloom.training.loop import train
 from byteloom.training.objective import Objective, document_numbers
