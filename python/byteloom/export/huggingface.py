@@ -29,10 +29,6 @@ def write(source: AnySource, destination: Path) -> list[str]:
         else:
             ends = source.begin_and_end
             t5.write(model, unfinished, 1 if ends is None else ends[1])
-        if tokenizer is None:
-            return []
-        tokenizer_files.write(tokenizer, unfinished, model.config.context_length)
-    return [
-        "AutoTokenizer may take the tokenizer for one of the architecture's own kind: open it as "
-        "PreTrainedTokenizerFast"
-    ]
+        if tokenizer is not None:
+            tokenizer_files.write(tokenizer, unfinished, model.config.context_length)
+    return []
