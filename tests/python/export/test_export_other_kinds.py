@@ -12,7 +12,7 @@ from peers import by_chance, make_peer
 
 from byteloom import config
 from byteloom.cli import main as cli
-from byteloom.export import importing, nanogpt, open_any_run, open_run
+from byteloom.export import importing, nanogpt, open_any_run, open_run, write
 from byteloom.export.source import Source
 from byteloom.model import ModelConfig
 from byteloom.models import AnyModel, EncoderConfig, EncoderDecoderConfig
@@ -158,3 +158,12 @@ def test_what_nobody_reads_is_named(tmp_path: Path) -> None:
         importing.read(tmp_path)
     with pytest.raises(ValueError, match="is no checkpoint of nanoGPT"):
         importing.read(path)
+
+
+@pytest.mark.parametrize("to", ["gguf", "nanogpt", "onnx"])
+def test_formats_without_experts_say_so(to: str, tmp_path: Path) -> None:
+    sizes = {**SIZES, "num_layers": 1, "ffn": {"kind": "experts", "num_experts": 4}}
+    model = config.load(ModelConfig, sizes).build().eval()
+    with pytest.raises(ValueError, match=r"ffn\.kind is 'experts'"):
+        write(Source(model), to, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
