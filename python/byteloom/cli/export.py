@@ -20,7 +20,8 @@ keys of the configuration that stand in the way; docs/exports.md says what each 
 results were compared.
 
 formats:
-  hf           a folder for transformers: AutoModelForCausalLM.from_pretrained(FOLDER)
+  hf           a folder for transformers: AutoModelForCausalLM.from_pretrained(FOLDER); an encoder
+               as a BERT, an encoder with a decoder as a T5
   gguf         a file for llama.cpp, the tokenizer in it: llama-completion -m FILE -p "Once"
   onnx         a folder with model.onnx (ids -> logits) and model_with_past.onnx (also keys and
                values of the tokens before -> those of all)
@@ -80,9 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> None:
     """Writes the file, and says where it is."""
     with needs_training_extra("byteloom export"):
-        from byteloom.export import open_run, write
+        from byteloom.export import open_any_run, write
 
-    source = open_run(args.run, args.checkpoint)
+    source = open_any_run(args.run, args.checkpoint)
     remarks = write(source, args.to, args.output, args.dtype)
     for remark in remarks:
         say(f"note: {remark}")

@@ -14,12 +14,14 @@ from byteloom.tokenizer import Tokenizer
 
 DESCRIPTION = """\
 Make a run folder of a model that another program trained: a folder as Hugging Face's transformers
-saves it, of one of the architectures that byteloom has (`byteloom inspect --list` shows some). What
-generate, eval, inspect and export take, takes it too; a run can begin with its weights.
+saves it, of one of the architectures that byteloom has (`byteloom inspect --list` shows some), a
+BERT or T5 with byteloom's kind of tokenizer, or nanoGPT's ckpt.pt. What generate, eval, inspect and
+export take, takes it too; a run can begin with its weights.
 
 examples:
   byteloom import SmolLM3-3B/ -o runs/smollm3
   byteloom import Llama-2-7b-hf/ -o runs/llama2 --tokenizer none       # it is a SentencePiece
+  byteloom import nanoGPT/out/ckpt.pt -o runs/nanogpt --tokenizer gpt2-tokenizer.json
   byteloom generate runs/smollm3 --prompt "Once upon a time"
   train-lm runs/smollm3/config.toml --training.start runs/smollm3 --data.train my.npy -o runs/tuned
 
@@ -33,7 +35,10 @@ def build_parser() -> argparse.ArgumentParser:
         "byteloom import", description=DESCRIPTION, formatter_class=HelpFormatter
     )
     parser.add_argument(
-        "model", type=Path, metavar="FOLDER", help="with config.json and .safetensors"
+        "model",
+        type=Path,
+        metavar="FOLDER",
+        help="with config.json and .safetensors, or nanoGPT's ckpt.pt",
     )
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="RUN", help="folder to make"
@@ -57,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> None:
     """Reads, writes, and says what it was."""
     with needs_training_extra("byteloom import"):
-        from byteloom.export import hf
+        from byteloom.export import hf, importing
+        from byteloom.model import TransformerLM
         from byteloom.training.run_folder import RunFolder
 
     require_folder(args.output)
@@ -67,22 +73,28 @@ def run(args: argparse.Namespace) -> None:
     if args.tokenizer not in (None, "none"):
         other = Tokenizer.load(args.tokenizer)
     try:
-        model, own = hf.read(args.model, with_tokenizer=args.tokenizer is None)
+        found = importing.read(args.model, with_tokenizer=args.tokenizer is None)
     except ValueError as error:
         advice = " (--tokenizer none)" if "without its tokenizer" in str(error) else ""
         raise ValueError(f"{error}{advice}") from None
-    tokenizer = own or other
+    model, tokenizer = found.model, found.tokenizer or other
+    if tokenizer is None and not isinstance(model, TransformerLM):
+        kind = model.config.kind
+        raise ValueError(
+            f"{args.model} is an {kind}, whose run needs a tokenizer with its special tokens: give "
+            f"one with --tokenizer FILE; in Python, byteloom.export.importing.read reads the model "
+            "alone"
+        )
     if tokenizer is not None and tokenizer.vocab_size > model.config.vocab_size:
         raise ValueError(
             f"the tokenizer has {tokenizer.vocab_size:,} tokens, the model only "
             f"{model.config.vocab_size:,} ids"
         )
-    family, _ = hf.read_config(args.model)
     RunFolder.imported(args.output, model, tokenizer)
     vocab, size = model.config.vocab_size, tokenizer and tokenizer.vocab_size
     figures = {
         "run": str(args.output),
-        "architecture": family.architecture,
+        "architecture": found.architecture,
         "parameters": model.num_parameters(),
         "vocab_size": vocab,
         "tokenizer_size": size,
@@ -92,11 +104,11 @@ def run(args: argparse.Namespace) -> None:
         return
     print(
         f"run           {args.output}\n"
-        f"architecture  {family.architecture}\n"
+        f"architecture  {found.architecture}\n"
         f"parameters    {model.num_parameters():,}\n"
         f"tokenizer     {'none' if size is None else f'{size:,} tokens'}"
     )
-    if own is not None and (before := hf.prefix(args.model)):
+    if found.tokenizer is not None and (before := hf.prefix(args.model)):
         say(f"note: the model is used to {before} before a text: begin prompts with it")
     if size is not None and size != vocab:
         say(

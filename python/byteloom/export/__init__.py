@@ -20,9 +20,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from byteloom.export.source import Source, Which, open_run
+from byteloom.export.source import AnySource, Source, Which, open_any_run, open_run
 
-__all__ = ["TARGETS", "Source", "Target", "Which", "open_run", "write"]
+__all__ = [
+    "TARGETS",
+    "AnySource",
+    "Source",
+    "Target",
+    "Which",
+    "open_any_run",
+    "open_run",
+    "write",
+]
 
 
 @dataclass(frozen=True)
@@ -58,12 +67,12 @@ TARGETS = {
 
 
 def write(
-    source: Source, to: str, destination: str | os.PathLike[str], dtype: str = "fp32"
+    source: AnySource, to: str, destination: str | os.PathLike[str], dtype: str = "fp32"
 ) -> list[str]:
     """Writes a model in another format.
 
     Args:
-        source: the model; :func:`open_run` makes it of a run.
+        source: the model; :func:`open_any_run` makes it of a run. All but "hf" take decoders only.
         to: the format, one of :data:`TARGETS`.
         destination: the file, or for "hf" and "onnx" the folder; it appears when it is complete.
         dtype: type of the weights in the file.
@@ -80,6 +89,11 @@ def write(
     if to not in TARGETS:
         raise ValueError(f"no format {to!r}, only {', '.join(TARGETS)}")
     target, path = TARGETS[to], Path(destination)
+    if to != "hf" and not isinstance(source, Source):
+        raise ValueError(
+            f"{to} is for decoders, and this is an {source.model.config.kind}: only hf, a folder "
+            "for transformers, has all kinds"
+        )
     if dtype not in target.dtypes:
         raise ValueError(f"{to} has weights of the type {' or '.join(target.dtypes)}, not {dtype}")
     if not path.absolute().parent.is_dir():

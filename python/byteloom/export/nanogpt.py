@@ -53,9 +53,10 @@ def write(source: Source, destination: Path) -> list[str]:
     """
     config = source.config
     problems = differences(config, _FIXED, frozenset(_BIASES))
-    d_ff = len(source.model.state_dict()["layers.0.ffn.w1.weight"])
-    if not problems and d_ff != 4 * config.d_model:
-        problems = [f"ffn.d_ff is not 4 d_model, {4 * config.d_model}"]
+    if not problems:
+        d_ff = len(source.model.state_dict()["layers.0.ffn.w1.weight"])
+        if d_ff != 4 * config.d_model:
+            problems = [f"ffn.d_ff is not 4 d_model, {4 * config.d_model}"]
     refuse("nanoGPT", problems)
     names = dict(source.model.named_parameters())
     bias = any(name.endswith("bias") for name in names)

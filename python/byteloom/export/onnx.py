@@ -33,8 +33,8 @@ def write(source: Source, destination: Path) -> list[str]:
     """Writes the folder with both models, in float32; batch and tokens are of any number.
 
     Raises:
-        ValueError: attention that keeps something else than keys and values, or nothing; a folder
-            that is there already.
+        ValueError: attention that keeps something else than keys and values, or nothing; experts; a
+            folder that is there already.
     """
     import onnx  # noqa: F401  # what is missing is said before the work
     import onnxscript  # noqa: F401
@@ -42,6 +42,8 @@ def write(source: Source, destination: Path) -> list[str]:
     kind = source.config.attention.kind
     if kind != "multi_head":
         refuse("ONNX with keys and values", [f"attention.kind is {kind!r}, not 'multi_head'"])
+    if source.config.ffn.kind == "experts":
+        refuse("ONNX", ["ffn.kind is 'experts', whose product by groups it does not have"])
     model = source.model.float().eval()
     model.new_cache(1)  # which refuses models that cannot go from token to token
     about = json.dumps(config.dump(source.config))

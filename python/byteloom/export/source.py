@@ -12,6 +12,7 @@ from byteloom import checkpoint, config
 from byteloom.checkpoint import Checkpoint
 from byteloom.export.hf.tokenizer_files import begin_and_end
 from byteloom.model import ModelConfig, TransformerLM
+from byteloom.models import AnyModel
 from byteloom.tokenizer import Tokenizer
 from byteloom.training.config import RunConfig
 from byteloom.training.run_folder import RunFolder
@@ -22,10 +23,10 @@ Which: TypeAlias = int | Literal["best", "newest", "averaged"]
 
 
 @dataclass(frozen=True)
-class Source:
-    """What an exporter is given."""
+class AnySource:
+    """A model of any kind, for the formats that have them all."""
 
-    model: TransformerLM
+    model: AnyModel
     """In evaluation mode, on the CPU."""
     tokenizer: Tokenizer | None = None
     """The one it was trained with; ``None``: it was trained on ids alone."""
@@ -39,11 +40,6 @@ class Source:
     """The run's configuration, as nested tables."""
 
     @property
-    def config(self) -> ModelConfig:
-        """The model's configuration."""
-        return self.model.config
-
-    @property
     def begin_and_end(self) -> tuple[int, int] | None:
         """The ids that begin and end a text, as for Hugging Face; ``None``: there is none."""
         begin, end = begin_and_end(self.tokenizer)
@@ -53,7 +49,32 @@ class Source:
         return special[begin], special[end]
 
 
+@dataclass(frozen=True)
+class Source(AnySource):
+    """What an exporter is given."""
+
+    model: TransformerLM
+    """In evaluation mode, on the CPU."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model's configuration."""
+        return self.model.config
+
+
 def open_run(path: str | os.PathLike[str], which: Which = "newest") -> Source:
+    """The same as :func:`open_any_run`, where only a decoder will do.
+
+    Raises:
+        FileNotFoundError: no run, or no such checkpoint.
+        ValueError: a damaged checkpoint, or an encoder's; "averaged" of a run without averages.
+    """
+    found = _open(path, which, only_decoders=True)
+    assert isinstance(found, Source)
+    return found
+
+
+def open_any_run(path: str | os.PathLike[str], which: Which = "newest") -> AnySource:
     """Opens a run's folder, or one checkpoint of a run.
 
     Args:
@@ -63,8 +84,12 @@ def open_run(path: str | os.PathLike[str], which: Which = "newest") -> Source:
 
     Raises:
         FileNotFoundError: no run, or no such checkpoint.
-        ValueError: a damaged checkpoint, or an encoder's; "averaged" of a run without averages.
+        ValueError: a damaged checkpoint; "averaged" of a run without averages.
     """
+    return _open(path, which)
+
+
+def _open(path: str | os.PathLike[str], which: Which, *, only_decoders: bool = False) -> AnySource:
     path = Path(path)
     if path.is_file():
         found, folder = checkpoint.read(path, optimizer=False), path.absolute().parent.parent
@@ -78,7 +103,7 @@ def open_run(path: str | os.PathLike[str], which: Which = "newest") -> Source:
         found, folder = checkpoint.read(file, optimizer=False), run.path
         tables = config.dump(run.load_config())
     described = config.load(RunConfig, tables, file).model
-    if not isinstance(described, ModelConfig):
+    if only_decoders and not isinstance(described, ModelConfig):
         raise ValueError(f"{path} has an {described.kind}: only decoders are exported")
     model = described.build()
     average = found.state.get("average")
@@ -92,7 +117,10 @@ def open_run(path: str | os.PathLike[str], which: Which = "newest") -> Source:
     if tokenizer is not None and found.tokenizer not in ("", tokenizer.fingerprint):
         raise ValueError(f"{tokenizer_file} is not the tokenizer that {file} was trained with")
     name = folder.resolve().name
-    return Source(model.eval(), tokenizer, name, found.iteration, _figures(found), tables)
+    more = (tokenizer, name, found.iteration, _figures(found), tables)
+    if isinstance(model, TransformerLM):
+        return Source(model.eval(), *more)
+    return AnySource(model.eval(), *more)
 
 
 def _figures(found: Checkpoint) -> dict[str, float]:

@@ -68,7 +68,7 @@ class RunFolder:
 
     @classmethod
     def imported(
-        cls, path: str | os.PathLike[str], model: TransformerLM, tokenizer: Tokenizer | None
+        cls, path: str | os.PathLike[str], model: AnyModel, tokenizer: Tokenizer | None
     ) -> RunFolder:
         """Makes the folder of a model that comes from elsewhere, at step 0: whole or not at all.
 
@@ -77,13 +77,16 @@ class RunFolder:
         Args:
             path: the folder to make.
             model: with its weights.
-            tokenizer: the one it was trained with, if there is one.
+            tokenizer: the one it was trained with, if there is one; only decoders can do without.
 
         Raises:
             ValueError: something is there already.
         """
         folder = cls(path)
-        fits = tokenizer is not None and tokenizer.vocab_size == model.config.vocab_size
+        # Tasks of other models than decoders take their special tokens from it in any case.
+        fits = tokenizer is not None and (
+            not isinstance(model, TransformerLM) or tokenizer.vocab_size == model.config.vocab_size
+        )
         data = DataConfig((), tokenizer=folder.tokenizer_file.absolute() if fits else None)
         run_config = RunConfig(model.config, data)
         state = Checkpoint.of(

@@ -79,6 +79,23 @@ PEERS: dict[str, tuple[str, dict[str, Any]]] = {
     "command-r7b": ("cohere2", {"sliding_window": 5, "logit_scale": 0.25}),
     "nanochat": ("nanochat", {"num_key_value_heads": 4}),
     "starcoder2": ("starcoder2", {"sliding_window": 5}),
+    "mixtral": ("mixtral", {"num_local_experts": 5}),
+    "mixtral with a window": ("mixtral", {"sliding_window": 5, "hidden_act": "gelu"}),
+    "qwen2-moe": (
+        "qwen2_moe",
+        {"num_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+        | {"shared_expert_intermediate_size": 24, "mlp_only_layers": [0]},
+    ),
+    "qwen3-moe": (
+        "qwen3_moe",
+        {"num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 16}
+        | {"norm_topk_prob": True, "head_dim": 16},
+    ),
+    "qwen3-moe, dense layers between": (
+        "qwen3_moe",
+        {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+        | {"decoder_sparse_step": 2, "use_sliding_window": True, "sliding_window": 5},
+    ),
 }
 for _name in ("llama3", "llama with yarn"):
     PEERS[_name][1]["rope_parameters"]["original_max_position_embeddings"] = 16

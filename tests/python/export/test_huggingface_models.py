@@ -19,6 +19,7 @@ from byteloom.export.hf.families import FAMILIES
 from byteloom.export.hf.family import Family
 from byteloom.generation import generate_ids
 from byteloom.model import ModelConfig
+from byteloom.nn import ExpertsConfig
 
 transformers = pytest.importorskip("transformers")
 
@@ -82,6 +83,8 @@ def test_a_preset_in_small_goes_out_and_comes_in(name: str, tmp_path: Path) -> N
         "scale": attention.scale and 8**-0.5,
         "window": attention.window and 5,
     }
+    if isinstance(full.ffn, ExpertsConfig):
+        small["ffn"] = {"expert": {"d_ff": 16}, "num_experts": 6, "top_k": min(full.ffn.top_k, 3)}
     if name == "llama3":
         small["position"] = {"scaling": {"original_context": 16}}
     config = presets.load(name, **_without_none(small))
@@ -101,6 +104,10 @@ def _without_none(tables: dict[str, Any]) -> dict[str, Any]:
         for key, value in tables.items()
         if value is not None
     }
+
+
+EXPERTS: dict[str, Any] = {"kind": "experts", "num_experts": 4}
+QK = {"attention": {"qk_norm": {"kind": "rmsnorm"}, "qk_norm_over": "head"}}
 
 
 @pytest.mark.parametrize(
@@ -141,6 +148,14 @@ def _without_none(tables: dict[str, Any]) -> dict[str, Any]:
             "GPT2LMHeadModel",
         ),
         ({"norm": {"kind": "layernorm"}, "ffn": {"kind": "relu"}}, "Starcoder2ForCausalLM"),
+        ({"ffn": EXPERTS}, "MixtralForCausalLM"),
+        ({"ffn": {**EXPERTS, "gate": "softmax_top_k", "capacity": 1.0}}, "MixtralForCausalLM"),
+        ({"ffn": {**EXPERTS, "num_groups": 2, "top_groups": 2}}, "MixtralForCausalLM"),
+        ({"ffn": {**EXPERTS, "first_dense": 1, "normalise": False}, **QK}, "Qwen3MoeForCausalLM"),
+        (
+            {"ffn": {**EXPERTS, "shared": {"kind": "swiglu"}, "shared_gate": True}},
+            "Qwen2MoeForCausalLM",
+        ),
         # The gains that the architecture has are ones.
         ({"norm": {"gain": False}}, "LlamaForCausalLM"),
     ],
@@ -160,6 +175,10 @@ def test_byteloom_models_find_their_architecture(
         assert_same(again(ids()), model(ids()))
 
 
+MANY_HEADS = {"mistral", "ministral", "qwen2", "qwen3", "gemma", "starcoder2"}
+MANY_HEADS |= {"mixtral", "qwen2_moe", "qwen3_moe"}
+
+
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.model_type)
 def test_what_a_folder_does_not_say_is_what_transformers_takes(
     family: Family, tmp_path: Path
@@ -168,7 +187,7 @@ def test_what_a_folder_does_not_say_is_what_transformers_takes(
     sizes = {"vocab_size": 50, "num_hidden_layers": 6, **sizes}
     if family.model_type == "gpt2":
         sizes = {"vocab_size": 50, "n_embd": 64, "n_head": 4, "n_layer": 6}
-    elif family.model_type in ("mistral", "ministral", "qwen2", "qwen3", "gemma", "starcoder2"):
+    elif family.model_type in MANY_HEADS:
         sizes["num_attention_heads"] = 32  # theirs of keys and values are 2, 8, 16 or 32
     settings = {"model_type": family.model_type, **sizes}
     (tmp_path / "config.json").write_text(json.dumps(settings))
@@ -237,6 +256,28 @@ def test_the_first_gpt2_is_read(tmp_path: Path) -> None:
         assert_same(model(ids()), peer(ids()).logits)
 
 
+@pytest.mark.parametrize("name", ["mixtral", "qwen3-moe", "qwen2-moe"])
+def test_experts_come_one_by_one_or_in_stacks(name: str, tmp_path: Path) -> None:
+    """transformers' files have each by itself, its modules have stacks; it reads both."""
+    from safetensors.torch import load_file, save_file
+
+    peer = make_peer(name)
+    peer.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    assert any(".experts.0." in key for key in tensors)
+    one_by_one, _ = hf.read(tmp_path)
+    hf.write(one_by_one, None, tmp_path / "ours")
+    assert load_file(tmp_path / "ours" / "model.safetensors").keys() == tensors.keys()
+    save_file(peer.state_dict(), tmp_path / "model.safetensors", {"format": "pt"})
+    stacks, _ = hf.read(tmp_path)
+    with torch.no_grad():
+        wanted = peer(ids()).logits
+        assert_same(opened(tmp_path)(ids()).logits, wanted)
+        assert_same(stacks(ids()), wanted)
+    found = one_by_one.state_dict()
+    assert all(torch.equal(w, found[n]) for n, w in stacks.state_dict().items())
+
+
 def test_a_model_that_was_read_trains(tmp_path: Path) -> None:
     make_peer("llama3").save_pretrained(tmp_path)
     model, _ = hf.read(tmp_path)
@@ -299,8 +340,20 @@ HUB: dict[str, dict[str, Any]] = {
     "nanochat": {"hidden_size": 1280, "intermediate_size": 5120, "hidden_act": "relu2"}
     | {"num_attention_heads": 10, "num_hidden_layers": 20, "num_key_value_heads": 10}
     | {"final_logit_softcapping": 15.0, "rms_norm_eps": 1e-06, "vocab_size": 65536},
+    "mixtral": {"hidden_size": 4096, "intermediate_size": 14336, "max_position_embeddings": 32768}
+    | {"num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8}
+    | {"num_experts_per_tok": 2, "num_local_experts": 8, "hidden_act": "silu"}
+    | {"output_router_logits": False, "router_aux_loss_coef": 0.02, "sliding_window": None}
+    | {"rms_norm_eps": 1e-05, "rope_theta": 1000000.0, "vocab_size": 32000},
+    "qwen3-moe": {"hidden_size": 2048, "intermediate_size": 6144, "moe_intermediate_size": 768}
+    | {"num_attention_heads": 32, "num_hidden_layers": 48, "num_key_value_heads": 4}
+    | {"num_experts": 128, "num_experts_per_tok": 8, "norm_topk_prob": True, "head_dim": 128}
+    | {"decoder_sparse_step": 1, "mlp_only_layers": [], "max_window_layers": 48, **ROPE}
+    | {"rms_norm_eps": 1e-06, "rope_theta": 1000000.0, "max_position_embeddings": 40960}
+    | {"sliding_window": None, "use_sliding_window": False, "vocab_size": 151936},
 }  # fmt: skip
 KINDS = {"llama2": "llama", "llama3": "llama", "command-r": "cohere", "command-r7b": "cohere2"}
+KINDS |= {"qwen3-moe": "qwen3_moe"}
 
 
 @pytest.mark.parametrize("name", presets.names())

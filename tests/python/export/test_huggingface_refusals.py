@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from peers import CONTEXT, VOCAB, make_peer
+from safetensors.torch import load_file, save_file
 
 from byteloom import config
 from byteloom.export import hf
@@ -28,6 +29,13 @@ SIZES = {"vocab_size": VOCAB, "context_length": CONTEXT, "d_model": 32, "num_hea
         ({"norm": {"kind": "none"}}, r"norm\.kind \w+, not none"),
         ({"ffn": {"kind": "silu"}}, r"ffn\.kind swiglu, not silu"),
         ({"attention": {"soft_cap": 30.0}}, r"attention\.soft_cap none, not 30\.0"),
+        ({"ffn": {"kind": "experts", "gate": "sigmoid"}}, r"ffn\.gate softmax, not sigmoid"),
+        ({"ffn": {"kind": "experts", "scale": 2.5}}, r"ffn\.scale 1\.0, not 2\.5"),
+        ({"ffn": {"kind": "experts", "balance_rate": 1e-3}}, r"balance_rate none, not 0\.001"),
+        (
+            {"ffn": {"kind": "experts", "num_groups": 4, "top_groups": 2}},
+            r"ffn\.num_groups 1, not 4",
+        ),
         (
             {"block": {"kind": "sandwich"}, "norm": {"kind": "layernorm"}},
             r"block\.kind parallel, not sandwich",
@@ -108,6 +116,10 @@ def test_a_size_that_is_missing_is_named(missing: str, tmp_path: Path) -> None:
             "layers 1, 2 have full attention: byteloom has that every n-th layer",
         ),
         ("smollm3", {"no_rope_layers": [1, 0, 0, 1]}, "layers 2, 3 have no positions"),
+        ("qwen3-moe", {"mlp_only_layers": [1, 2]}, "layers 1, 4 have experts: byteloom has that"),
+        ("qwen3-moe", {"mlp_only_layers": [0, 1, 2, 3]}, "no layer has experts"),
+        ("qwen2-moe", {"use_sliding_window": True}, "byteloom can only do False there"),
+        ("mixtral", {"num_local_experts": 6}, r"gate\.weight has shape \(5, 32\)"),
     ],
 )
 def test_layers_and_options_that_byteloom_has_not(
@@ -171,3 +183,18 @@ def test_a_folder_appears_whole_or_not_at_all(
     with pytest.raises(OSError, match="disk full"):
         hf.write(model, None, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["full"]
+
+
+def test_an_expert_that_is_missing_or_of_another_size_is_named(tmp_path: Path) -> None:
+    make_peer("mixtral").save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    tensors, name = load_file(path), "model.layers.2.block_sparse_moe.experts.3.w2.weight"
+    save_file({**tensors, name: tensors[name][:, :-1].contiguous()}, path)
+    with pytest.raises(
+        ValueError, match=r"the shapes of model\.layers\.2\..*\*\.w2\.weight differ"
+    ):
+        hf.read(tmp_path)
+    del tensors[name]
+    save_file(tensors, path)
+    with pytest.raises(ValueError, match=r"the weights lack model\.layers\.2\..*experts\.3\.w2"):
+        hf.read(tmp_path)

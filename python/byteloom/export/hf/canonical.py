@@ -11,12 +11,14 @@ import torch
 from byteloom import config
 from byteloom.export.hf.rules import Flat
 from byteloom.model import ModelConfig, is_each
-from byteloom.nn import FeedForward
+from byteloom.nn import ExpertsConfig, FeedForward
 
 #: What decides how a model learns or how fast it is, but not what it computes.
 _NO_MATTER = ("dropout", "attention.backend", "position.layout", "ffn.ratio")
 #: What initial weights are, where a model can be told.
 _INITIAL = "init."
+#: The same of experts.
+_NO_MATTER_OF_EXPERTS = ("balance_loss", "z_loss", "capacity", "first_dense", "every")
 
 
 def flat(tables: dict[str, Any], prefix: str = "") -> Flat:
@@ -52,8 +54,8 @@ def canonical(model: ModelConfig) -> Flat:
 
     Not to be changed: who asks again gets the same.
 
-    ``layers.window`` and ``layers.places`` say it layer by layer: what window there is, and whether
-    places are told.
+    ``layers.window``, ``layers.places`` and ``layers.experts`` say it layer by layer: what window
+    there is, whether places are told, and whether there are experts.
     """
     keys, layers = flat(config.dump(model)), range(model.num_layers)
     for key in (*_NO_MATTER, *(key for key in keys if key.startswith(_INITIAL))):
@@ -68,7 +70,9 @@ def canonical(model: ModelConfig) -> Flat:
     with torch.device("meta"):
         ffn, head = model.build_block().ffn, model.build_head()
     keys["logit_scale"] = head.scale
-    if isinstance(ffn, FeedForward):
+    if isinstance(model.ffn, ExpertsConfig):
+        _say_experts(keys, model, model.ffn)
+    elif isinstance(ffn, FeedForward):
         keys["ffn.d_ff"] = ffn.w1.weight.shape[0]
     keys.setdefault("embedding_scale", 1.0)
     window = keys.pop("attention.window", None)
@@ -90,6 +94,28 @@ def canonical(model: ModelConfig) -> Flat:
         grown = 0.1 * math.log(max(1.0, keys["position.scaling.factor"])) + 1
         keys.setdefault("position.scaling.attention_factor", grown)
     return keys
+
+
+def _say_experts(keys: Flat, model: ModelConfig, ffn: ExpertsConfig) -> None:
+    """The same for experts."""
+    have = tuple(isinstance(ffn.at(i), ExpertsConfig) for i in range(model.num_layers))
+    keys["layers.experts"] = have
+    for key in _NO_MATTER_OF_EXPERTS:
+        keys.pop(f"ffn.{key}", None)
+    for part, network in {"expert": ffn.expert, "shared": ffn.shared, "dense": ffn.dense}.items():
+        if network is None:
+            continue
+        if part == "dense" and all(have):  # nobody's
+            for key in [key for key in keys if key.startswith("ffn.dense.")]:
+                del keys[key]
+            continue
+        keys.pop(f"ffn.{part}.ratio", None)
+        with torch.device("meta"):
+            keys[f"ffn.{part}.d_ff"] = network.build(model.d_model).w1.weight.shape[0]
+    if ffn.gate == "softmax_top_k":  # in other words
+        keys |= {"ffn.gate": "softmax", "ffn.normalise": True}
+    if ffn.top_groups == ffn.num_groups:
+        keys |= {"ffn.num_groups": 1, "ffn.top_groups": 1}
 
 
 def differences(wanted: Flat, found: Flat) -> list[str]:

@@ -26,8 +26,8 @@ class Family:
     rules: Sequence[Rule]
     """How the configurations say the same; later ones may use what earlier ones found."""
     names: Mapping[str, str]
-    """Our modules' names -> theirs; ``#`` is a layer's number. Of those with one name, the rows
-    follow each other in this order."""
+    """Our modules' names -> theirs; ``#`` is a layer's number, ``*`` an expert's.
+    Of those with one name, the rows follow each other in this order."""
     layout: str = "half"
     """Which numbers rotary positions turn together."""
     transposed: frozenset[str] = field(default_factory=frozenset)

@@ -37,15 +37,21 @@ class OneWindow:
 
     default: int | None = None
     """Where it is not said."""
+    switch: bool = False
+    """Whether ``use_sliding_window`` turns it on."""
 
     def read(self, settings: Settings, found: Flat) -> None:
         """Of all layers."""
+        if self.switch and not settings.get("use_sliding_window", False):
+            return
         if (window := settings.get("sliding_window", self.default)) is not None:
             found["attention.window"] = window
 
     def write(self, config: Flat, settings: dict[str, Any]) -> None:
         """That of the first layer; if others have another, reading shows it."""
         settings["sliding_window"] = config["layers.window"][0]
+        if self.switch:
+            settings["use_sliding_window"] = settings["sliding_window"] is not None
 
 
 @dataclass(frozen=True)

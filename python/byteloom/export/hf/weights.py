@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from byteloom.export.hf import stacks
 from byteloom.export.hf.family import Family
 from byteloom.export.hf.files import Pending, Weights
 from byteloom.export.hf.layout import change
@@ -38,9 +39,18 @@ def pending(model: TransformerLM, family: Family, seen: ModelConfig) -> Iterator
     shapes = named(seen)
     dtype = model.token_embeddings.weight.dtype
     for theirs, parts in family.groups(list(shapes)):
+        if "*" in theirs:
+            yield from _experts(own[parts[0]], theirs)
+            continue
         numbers = sum(shapes[name].numel() for name in parts)
         make = partial(_theirs, family, model.config, theirs, parts, own, shapes)
         yield Pending(theirs, numbers * dtype.itemsize, make)
+
+
+def _experts(stack: Tensor, theirs: str) -> Iterator[Pending]:
+    """Each expert's part of a stack."""
+    for name, part in zip(stacks.of_each(theirs, len(stack)), stack, strict=True):
+        yield Pending(name, part.numel() * part.dtype.itemsize, part.detach().cpu)
 
 
 def named(config: ModelConfig) -> dict[str, Tensor]:
@@ -86,12 +96,9 @@ def load(config: ModelConfig, family: Family, weights: Weights) -> TransformerLM
     state: dict[str, Tensor] = {}
     used = set()
     for theirs, parts in family.groups(list(shapes)):
-        # Models without an output map are saved without the first part of the name.
-        there = next((n for n in (theirs, theirs.partition(".")[2]) if n in weights), None)
-        if there is None:
-            raise ValueError(f"the weights lack {theirs}")
-        used.add(there)
-        state |= _ours(family, config, theirs, parts, weights[there], shapes)
+        there, tensor = stacks.find(weights, theirs, len(shapes[parts[0]]))
+        used.update(there)
+        state |= _ours(family, config, theirs, parts, tensor, shapes)
     more = sorted(name for name in weights.names if name not in used and not _TABLES.search(name))
     if config.tie_embeddings:
         more = [name for name in more if name != "lm_head.weight"]

@@ -1,10 +1,10 @@
 """The architectures, a file for each kind of names; the first that fits a model is taken.
 
-A family is data: rules for the configuration, names for the weights. Mixtures of experts will be
-one file more (Mixtral, Qwen 3 MoE).
+A family is data: rules for the configuration, names for the weights.
 """
 
 from byteloom.export.hf.families.cohere import COHERE, COHERE2
+from byteloom.export.hf.families.experts import MIXTRAL, QWEN2_MOE, QWEN3_MOE
 from byteloom.export.hf.families.gemma import GEMMA, GEMMA2
 from byteloom.export.hf.families.gpt2 import GPT2
 from byteloom.export.hf.families.llama import GRANITE, LLAMA, MINISTRAL, MISTRAL, SMOLLM3
@@ -30,6 +30,9 @@ FAMILIES: tuple[Family, ...] = (
     NANOCHAT,
     GPT2,
     STARCODER2,
+    MIXTRAL,
+    QWEN2_MOE,
+    QWEN3_MOE,
 )
 
 __all__ = ["FAMILIES"]

@@ -30,7 +30,12 @@ GATED = Choice("hidden_act", activations(gated=True), "silu")
 
 
 def sizes(
-    head: HeadSize, *, kv_heads: int | None = None, tied: bool = False, context: int = 2048
+    head: HeadSize,
+    *,
+    kv_heads: int | None = None,
+    tied: bool = False,
+    context: int = 2048,
+    inner: str | None = "ffn.d_ff",
 ) -> Sequence[Rule]:
     """The sizes.
 
@@ -39,6 +44,7 @@ def sizes(
         kv_heads: heads of keys and values where it is not said; none: as many as of queries.
         tied: whether embeddings are tied where it is not said.
         context: the longest text where it is not said.
+        inner: our key of the feed-forward networks' inner size; none: another rule's business.
     """
     return (
         Same("vocab_size", "vocab_size"),
@@ -48,6 +54,6 @@ def sizes(
         Same("max_position_embeddings", "context_length", default=context),
         Same("num_key_value_heads", "attention.num_kv_heads", default=kv_heads),
         head,
-        Same("intermediate_size", "ffn.d_ff"),
+        *(() if inner is None else (Same("intermediate_size", inner),)),
         Same("tie_word_embeddings", "tie_embeddings", default=tied),
     )

@@ -27,7 +27,7 @@ class _InnerSize:
 
     def write(self, config: Flat, settings: dict[str, Any]) -> None:
         """Always said."""
-        settings["n_inner"] = config["ffn.d_ff"]
+        settings["n_inner"] = config.get("ffn.d_ff")
 
 
 GPT2 = Family(

@@ -1,0 +1,169 @@
+"""Encoders, encoders with decoders, and nanoGPT's files: out and in by the commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peers import by_chance, make_peer
+
+from byteloom import config
+from byteloom.cli import main as cli
+from byteloom.export import importing, nanogpt, open_any_run, open_run, write
+from byteloom.export.source import Source
+from byteloom.model import ModelConfig
+from byteloom.models import AnyModel, EncoderConfig, EncoderDecoderConfig
+from byteloom.tokenizer import Tokenizer
+from byteloom.training.run_folder import RunFolder
+
+transformers = pytest.importorskip("transformers")
+SPECIAL = ["[PAD]", "[MASK]", "[CLS]", "[SEP]", "</s>", "<extra_id_0>"]
+SIZES: dict[str, Any] = {"vocab_size": 262, "context_length": 20, "d_model": 24, "num_heads": 3}
+MODELS = {
+    "encoder": EncoderConfig(**SIZES, num_layers=2),
+    "encoder_decoder": EncoderDecoderConfig(**SIZES, num_layers=2, start_id=256),
+}
+
+
+def tokenizer() -> Tokenizer:
+    return Tokenizer({i: bytes([i]) for i in range(256)}, [], SPECIAL)
+
+
+def made(folder: Path, kind: str) -> AnyModel:
+    """A run with weights by chance."""
+    model = MODELS[kind].build().eval()
+    by_chance(model)
+    RunFolder.imported(folder, model, tokenizer())
+    return model
+
+
+def logits(model: Any, kind: str, *, theirs: bool = False) -> torch.Tensor:
+    ids = torch.arange(2 * 12).view(2, 12)
+    given = torch.arange(100, 107).expand(2, 7)
+    with torch.no_grad():
+        if kind == "encoder":
+            return model(ids).prediction_logits if theirs else model(ids)
+        return model(input_ids=ids, decoder_input_ids=given).logits if theirs else model(ids, given)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_other_kinds_go_out_and_come_in(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = made(tmp_path / "run", kind)
+    wanted = logits(model, kind)
+    argv = ["export", str(tmp_path / "run"), "--to", "hf", "-o", str(tmp_path / "out")]
+    assert cli.main(argv) == 0
+    assert capsys.readouterr().err == ""
+    name = {"encoder": "BertForPreTraining", "encoder_decoder": "T5ForConditionalGeneration"}[kind]
+    peer = getattr(transformers, name).from_pretrained(tmp_path / "out").eval()
+    torch.testing.assert_close(logits(peer, kind, theirs=True), wanted, rtol=1e-4, atol=1e-4)
+    fast = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert fast.encode("so [MASK]") == tokenizer().encode("so [MASK]", "all")
+    settings = json.loads((tmp_path / "out" / "config.json").read_text())
+    key, token = {
+        "encoder": ("pad_token_id", "[PAD]"),
+        "encoder_decoder": ("eos_token_id", "</s>"),
+    }[kind]
+    assert settings[key] == tokenizer().special_tokens[token]
+
+    argv = ["import", str(tmp_path / "out"), "-o", str(tmp_path / "again"), "--json"]
+    assert cli.main(argv) == 0
+    assert json.loads(capsys.readouterr().out)["architecture"] == name
+    again = RunFolder.open(tmp_path / "again")
+    assert again.load_tokenizer() == tokenizer()
+    assert torch.equal(logits(again.load_any_model(), kind), wanted)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_other_formats_have_decoders_only(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made(tmp_path / "run", kind)
+    for to in ("gguf", "onnx", "nanogpt", "safetensors"):
+        argv = ["export", str(tmp_path / "run"), "--to", to, "-o", str(tmp_path / "out")]
+        assert cli.main(argv) == 1
+        told = f"{to} is for decoders, and this is an {kind}: only hf"
+        assert told in capsys.readouterr().err
+    with pytest.raises(ValueError, match=f"has an {kind}: only decoders are exported"):
+        open_run(tmp_path / "run")
+    assert open_any_run(tmp_path / "run").model.config == MODELS[kind]
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_bert_is_not_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = EncoderConfig(**SIZES, num_layers=1, token_types=3, final_norm=True).build()
+    RunFolder.imported(tmp_path / "run", model, tokenizer())
+    argv = ["export", str(tmp_path / "run"), "--to", "hf", "-o", str(tmp_path / "out")]
+    assert cli.main(argv) == 1
+    assert "BertForPreTraining has model.final_norm" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_encoder_without_a_tokenizer_is_for_python(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = transformers.BertConfig(
+        vocab_size=262, hidden_size=24, num_hidden_layers=1, num_attention_heads=3
+    )
+    peer = transformers.BertForMaskedLM(settings).eval()
+    peer.save_pretrained(tmp_path / "bert")
+    argv = ["import", str(tmp_path / "bert"), "-o", str(tmp_path / "run")]
+    assert cli.main(argv) == 1
+    told = capsys.readouterr().err
+    assert "give one with --tokenizer FILE" in told and "importing.read" in told
+    found = importing.read(tmp_path / "bert")
+    assert (found.architecture, found.tokenizer) == ("BertForMaskedLM", None)
+    ids = torch.arange(12)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(found.model(ids), peer(ids).logits, rtol=1e-4, atol=1e-4)
+    (tmp_path / "bert" / "tokenizer.json").write_text('{"model": {"type": "WordPiece"}}')
+    assert cli.main(argv) == 1
+    assert "byteloom.export.bert.read" in capsys.readouterr().err
+    tokenizer().save(tmp_path / "mine.json")
+    assert cli.main([*argv, "--tokenizer", str(tmp_path / "mine.json")]) == 0
+    assert RunFolder.open(tmp_path / "run").load_any_model().config == found.model.config
+
+
+@pytest.mark.parametrize("whole_folder", [True, False])
+def test_nanogpts_file_becomes_a_run(
+    whole_folder: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes: dict[str, Any] = {"norm": {"kind": "layernorm"}, "position": {"kind": "learned"}}
+    sizes |= {"ffn": {"kind": "gelu"}, "tie_embeddings": True, "num_layers": 1, **SIZES}
+    model = config.load(ModelConfig, sizes).build().eval()
+    by_chance(model)
+    (tmp_path / "out").mkdir()
+    nanogpt.write(Source(model), tmp_path / "out" / "ckpt.pt")
+    theirs = tmp_path / "out" if whole_folder else tmp_path / "out" / "ckpt.pt"
+    assert cli.main(["import", str(theirs), "-o", str(tmp_path / "run"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["architecture"] == "nanoGPT"
+    ids = torch.arange(12)[None]
+    with torch.no_grad():
+        assert torch.equal(RunFolder.open(tmp_path / "run").load_model()(ids), model(ids))
+
+
+def test_what_nobody_reads_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no file or folder"):
+        importing.read(tmp_path / "nowhere")
+    make_peer("llama2").save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "model_type": "mamba"}))
+    with pytest.raises(ValueError, match=r"'mamba'; byteloom reads bert, cohere.*t5"):
+        importing.read(tmp_path)
+    with pytest.raises(ValueError, match="is no checkpoint of nanoGPT"):
+        importing.read(path)
+
+
+@pytest.mark.parametrize("to", ["gguf", "nanogpt", "onnx"])
+def test_formats_without_experts_say_so(to: str, tmp_path: Path) -> None:
+    sizes = {**SIZES, "num_layers": 1, "ffn": {"kind": "experts", "num_experts": 4}}
+    model = config.load(ModelConfig, sizes).build().eval()
+    with pytest.raises(ValueError, match=r"ffn\.kind is 'experts'"):
+        write(Source(model), to, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
