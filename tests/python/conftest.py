@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,10 @@ from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+# A shell lets what it starts in the background ignore Ctrl-C; the commands that tests interrupt
+# would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # An int may stand for a float, as everywhere in Python.
 _strict = beartype(conf=BeartypeConf(is_pep484_tower=True))
