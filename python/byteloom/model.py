@@ -31,7 +31,7 @@ from byteloom.nn import (
     SwiGLUConfig,
 )
 from byteloom.nn.attention import document_mask
-from byteloom.nn.checks import require_positive, require_positive_if_given
+from byteloom.nn.checks import require_part, require_positive, require_positive_if_given
 from byteloom.nn.head import Head
 from byteloom.nn.init import GPT2InitConfig, InitConfig
 from byteloom.nn.loss import Sums
@@ -97,8 +97,7 @@ class ModelConfig:
             raise ValueError(
                 f"full_every is {self.full_every}, but without attention.window all layers see all"
             )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
+        require_part("dropout", self.dropout)
         # What the parts refuse is refused here, not later: made without memory, on no device.
         with torch.device("meta"):
             position = self.build_position()

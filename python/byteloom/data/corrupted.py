@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -30,17 +30,6 @@ class CorruptedBatches(Order[S], ABC):
         seed: of the order and the changes.
         weights: how much is drawn from each source; ``None``: as they have pieces.
     """
-
-    def __init__(
-        self,
-        sources: Sequence[S],
-        batch_size: int,
-        context_length: int,
-        seed: int,
-        weights: Sequence[float] | None = None,
-    ) -> None:
-        super().__init__(sources, batch_size, context_length, seed, weights)
-        self.seed = seed
 
     @abstractmethod
     def example(

@@ -61,6 +61,7 @@ class Order(Generic[S]):
         check_batch_size(batch_size)
         self.batch_size = batch_size
         self.context_length = context_length
+        self.seed = seed
         #: The windows of each source.
         self.sources = list(sources)
         if weights is None:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from byteloom import config
 from byteloom.atomic import atomic_write
+from byteloom.config.dotted import flat
+from byteloom.export.hf.files import Weights, read_json
 from byteloom.nn.ffn import FeedForward, FeedForwardConfig
 from byteloom.nn.ffn.base import FeedForwardBase
 
@@ -31,22 +32,11 @@ def read(folder: str | os.PathLike[str], model_type: str) -> tuple[Settings, Sta
         ValueError: damaged, or of another type of model.
     """
     folder = Path(folder)
-    for name in ("config.json", "model.safetensors"):
-        if not (folder / name).exists():
-            raise FileNotFoundError(f"{folder} has no {name}")
-    path = folder / "config.json"
-    try:
-        settings: Settings = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from None
-    found = settings.get("model_type") if isinstance(settings, dict) else None
-    if found != model_type:
-        raise ValueError(f"{path}: model_type is {found!r}, not {model_type!r}")
-    path = folder / "model.safetensors"
-    try:
-        return settings, safetensors.torch.load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+    settings = read_json(folder / "config.json")
+    if (found := settings.get("model_type")) != model_type:
+        raise ValueError(f"{folder / 'config.json'}: model_type is {found!r}, not {model_type!r}")
+    with Weights(folder) as weights:
+        return settings, {name: weights[name] for name in weights.names}
 
 
 def write(folder: str | os.PathLike[str], settings: Settings, state: Mapping[str, Tensor]) -> None:
@@ -109,22 +99,13 @@ def require_same(wanted: object, found: object, architecture: str) -> None:
     Raises:
         ValueError: naming a key that differs.
     """
-    ours, theirs = _flat(config.dump(wanted)), _flat(config.dump(found))
+    ours, theirs = flat(config.dump(wanted)), flat(config.dump(found))
     for key in [*ours, *theirs]:
         if ours.get(key) != theirs.get(key):
             raise ValueError(
                 f"{architecture} has model.{key} {theirs.get(key, 'none')}; here it is "
                 f"{ours.get(key, 'none')}"
             )
-
-
-def _flat(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in tables.items():
-        found |= (
-            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-        )
-    return found
 
 
 def setting(settings: Settings, key: str, *default: Any) -> Any:

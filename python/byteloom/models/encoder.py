@@ -28,7 +28,7 @@ from byteloom.nn import (
     PostNormConfig,
 )
 from byteloom.nn.attention import SparseConfig, padding_mask
-from byteloom.nn.checks import require_positive
+from byteloom.nn.checks import require_part, require_positive
 from byteloom.nn.ffn.base import FeedForwardBase
 from byteloom.nn.masked_head import MaskedHead
 from byteloom.nn.position import LearnedConfig, RelativeConfig
@@ -93,8 +93,7 @@ class EncoderConfig:
             raise ValueError(
                 "attention.causal is true, but an encoder's tokens see those behind them too"
             )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
+        require_part("dropout", self.dropout)
         with torch.device("meta"):
             self.build_stack(num_layers=1)
             self.build_head()

@@ -32,7 +32,7 @@ from byteloom.nn import (
 from byteloom.nn.attention import Cache, CrossConfig, MemoryCache, padding_mask
 from byteloom.nn.attention.heads import Heads, HeadsConfig
 from byteloom.nn.block.cross import CrossBlock
-from byteloom.nn.checks import require_positive, require_positive_if_given
+from byteloom.nn.checks import require_part, require_positive, require_positive_if_given
 from byteloom.nn.head import Head
 from byteloom.nn.position import RelativeConfig
 from byteloom.nn.whole import WholeModel, built
@@ -89,8 +89,7 @@ class EncoderDecoderConfig:
             require_positive(key, getattr(self, key))
         for key in ("target_length", "num_decoder_layers", "logit_scale"):
             require_positive_if_given(**{key: getattr(self, key)})
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
+        require_part("dropout", self.dropout)
         if not self.attention.causal:
             raise ValueError(
                 "attention.causal is false, but the decoder writes one token after the other: the "

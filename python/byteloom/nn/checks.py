@@ -13,6 +13,16 @@ def require_positive(key: str, value: float) -> None:
         raise ValueError(f"{key} is {value}; it must be above 0")
 
 
+def require_part(key: str, value: float) -> None:
+    """Refuses what is no part of a whole: below zero, or one and more.
+
+    Raises:
+        ValueError: naming the key and the value.
+    """
+    if not 0 <= value < 1:
+        raise ValueError(f"{key} is {value}; it must be in [0, 1)")
+
+
 def require_positive_if_given(**values: float | None) -> None:
     """Refuses those that are not above zero; ``None`` is what was left out.
 

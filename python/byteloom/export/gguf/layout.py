@@ -5,32 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from byteloom.export.rotary_layout import places
 from byteloom.nn.norm import LayerNorm, RMSNorm
 from byteloom.nn.position.rotary import Layout
 
 
-def head_order(d_head: int, have: Layout, want: Layout) -> Tensor:
-    """Where each number of a head comes from when its pairs go into the other layout.
-
-    Pair i is (2i, 2i + 1) if interleaved, (i, i + d / 2) if halved. Queries and keys may be
-    reordered together: scores are their products, and those stay.
-
-    Example:
-        >>> head_order(6, "interleaved", "half").tolist()
-        [0, 2, 4, 1, 3, 5]
-        >>> head_order(6, "half", "interleaved").tolist()
-        [0, 3, 1, 4, 2, 5]
-    """
-    numbers = torch.arange(d_head)
-    if have == want:
-        return numbers
-    return numbers.view(-1, 2).T.flatten() if want == "half" else numbers.view(2, -1).T.flatten()
-
-
 def row_order(rows: int, d_head: int, have: Layout, want: Layout) -> Tensor:
-    """Likewise, of all rows of a map whose heads lie one after the other."""
-    order = head_order(d_head, have, want)
-    return (torch.arange(0, rows, d_head)[:, None] + order).flatten()
+    """Where each row of a map comes from when its heads' pairs go into the other layout.
+
+    Queries and keys may be reordered together: scores are their products, and those stay.
+    """
+    return (torch.arange(0, rows, d_head)[:, None] + places(d_head, have, want)).flatten()
 
 
 def linear(

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from byteloom import config
+from byteloom.config.dotted import flat
 from byteloom.export.hf.rules import Flat
 from byteloom.model import ModelConfig, is_each
 from byteloom.nn import ExpertsConfig, FeedForward
@@ -19,33 +20,6 @@ _NO_MATTER = ("dropout", "attention.backend", "position.layout", "ffn.ratio")
 _INITIAL = "init."
 #: The same of experts.
 _NO_MATTER_OF_EXPERTS = ("balance_loss", "z_loss", "capacity", "first_dense", "every")
-
-
-def flat(tables: dict[str, Any], prefix: str = "") -> Flat:
-    """Nested tables -> dotted keys.
-
-    Example:
-        >>> flat({"norm": {"eps": 1e-5}})
-        {'norm.eps': 1e-05}
-    """
-    found: Flat = {}
-    for key, value in tables.items():
-        found |= (
-            flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-        )
-    return found
-
-
-def nested(keys: Flat) -> dict[str, Any]:
-    """The inverse of :func:`flat`."""
-    tables: dict[str, Any] = {}
-    for path, value in keys.items():
-        *sections, name = path.split(".")
-        table = tables
-        for section in sections:
-            table = table.setdefault(section, {})
-        table[name] = value
-    return tables
 
 
 @functools.lru_cache(maxsize=64)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from byteloom import config
-from byteloom.export.hf.canonical import canonical, differences, nested
+from byteloom.config.dotted import nested
+from byteloom.export.hf.canonical import canonical, differences
 from byteloom.export.hf.rules import Flat, Rule, Settings
 from byteloom.model import ModelConfig
 

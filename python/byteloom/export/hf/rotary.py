@@ -11,7 +11,7 @@ from byteloom.export.hf.rules import Flat, Settings
 
 @dataclass(frozen=True)
 class Rotary:
-    """Theta and scaling. Which numbers are a pair is the weights' business (``layout.py``)."""
+    """Theta and scaling; which numbers are a pair is the weights' business."""
 
     theta: float = 10_000.0
     """The family's, where it is not said."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from byteloom.export.hf import stacks
 from byteloom.export.hf.family import Family
 from byteloom.export.hf.files import Pending, Weights
-from byteloom.export.hf.layout import change
+from byteloom.export.rotary_layout import change
 from byteloom.model import ModelConfig, TransformerLM
 
 #: What old files hold beside weights: tables that follow from the configuration.

@@ -23,9 +23,9 @@ _MEMORY = {
 }
 #: What a process of its own takes of a GPU, before any tensor: kernels and libraries.
 _CONTEXT = 700_000_000
-#: What cuBLAS takes through torch's allocator, by the device's generation: for the thread of the
+#: What cuBLAS takes through torch's allocator, before Hopper and since: for the thread of the
 #: forward pass, and for that of the backward pass.
-_WORKSPACES, _WORKSPACES_SINCE_HOPPER = 2 * (8320 << 10), 2 * (32 << 20)
+_WORKSPACES = (2 * (8320 << 10), 2 * (32 << 20))
 _SINCE_HOPPER = ("H100", "H200", "B200")
 
 
@@ -54,7 +54,7 @@ def machine_here(device: torch.device, memory: int | None = None) -> Machine:
         held = torch.cuda.memory_reserved(device)
         name = torch.cuda.get_device_name(device)
         since_hopper = torch.cuda.get_device_capability(device) >= (9, 0)
-        taken = _WORKSPACES_SINCE_HOPPER if since_hopper else _WORKSPACES
+        taken = _WORKSPACES[since_hopper]
         return Machine(name, "cuda", memory or free + held, peak_flops(device), True, taken)
     if device.type == "mps":
         limit = int(torch.mps.recommended_max_memory())
@@ -74,7 +74,7 @@ def machine_named(name: str, memory: int | None = None) -> Machine:
         raise ValueError(f"no figures about a device {name!r}: known are {', '.join(_MEMORY)}")
     known = next(int(size) for key, size in _MEMORY.items() if key in name)
     since_hopper = any(key in name for key in _SINCE_HOPPER)
-    taken = _WORKSPACES_SINCE_HOPPER if since_hopper else _WORKSPACES
+    taken = _WORKSPACES[since_hopper]
     return Machine(name, "cuda", memory or known - _CONTEXT, peak, False, taken)
 
 

@@ -20,10 +20,22 @@ def order(size: int, layout: str) -> Tensor:
         >>> order(4, "interleaved").tolist()
         [0, 2, 1, 3]
     """
-    places = torch.arange(size)
+    numbers = torch.arange(size)
     if layout == "interleaved":
-        return places.view(-1, 2).T.flatten()
-    return places.roll(size // 2) if layout == "swapped" else places
+        return numbers.view(-1, 2).T.flatten()
+    return numbers.roll(size // 2) if layout == "swapped" else numbers
+
+
+def places(d_head: int, before: str, after: str) -> Tensor:
+    """Where each number of a head comes from when its pairs go into another layout.
+
+    Example:
+        >>> places(6, "interleaved", "half").tolist()
+        [0, 2, 4, 1, 3, 5]
+        >>> places(6, "half", "interleaved").tolist()
+        [0, 3, 1, 4, 2, 5]
+    """
+    return order(d_head, before)[order(d_head, after).argsort()]
 
 
 def change(weight: Tensor, d_head: int, before: str, after: str) -> Tensor:
@@ -37,6 +49,5 @@ def change(weight: Tensor, d_head: int, before: str, after: str) -> Tensor:
     """
     if before == after:
         return weight
-    places = order(d_head, before)[order(d_head, after).argsort()]
     heads = weight.view(-1, d_head, *weight.shape[1:])
-    return heads[:, places].flatten(0, 1)
+    return heads[:, places(d_head, before, after)].flatten(0, 1)
