@@ -9,8 +9,9 @@ loss and, on the spot, the gradients, which are as small as the hidden states an
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from typing import Any, NamedTuple, cast
+from functools import cache, partial
+from importlib.util import find_spec
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -21,6 +22,10 @@ IGNORED = -100
 
 #: Logits that exist at once, by default: enough to keep the device busy.
 _LOGITS = {"cuda": 1 << 28, "cpu": 1 << 24}
+
+
+#: A piece's logits and targets -> what :func:`_piece` says.
+_OfPiece: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Sums(NamedTuple):
@@ -55,7 +60,8 @@ def linear_cross_entropy(
         z_loss: weight of log(Z)^2, which keeps the logits' normaliser Z near 1 (Chowdhery et al.
             2022, arXiv:2204.02311).
         piece: tokens at a time; ``None`` as many as suit the device.
-        compiled: whether ``torch.compile`` makes one kernel of a piece's exponentials and sums.
+        compiled: whether ``torch.compile`` makes one kernel of a piece's exponentials and sums,
+            where there is none made for it (:mod:`byteloom.nn.loss_kernel`).
         scale: what the logits are multiplied by.
         soft_cap: the logits, scaled, become soft_cap tanh(logit / soft_cap).
 
@@ -119,18 +125,21 @@ class _LinearCrossEntropy(torch.autograd.Function):
         soft_cap: float | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Sums over all tokens."""
+        of_piece: _OfPiece = partial(_piece, z_loss=z_loss, scale=scale, soft_cap=soft_cap)
+        if hidden.is_cuda and find_spec("triton") and scale == 1 and soft_cap is None:
+            of_piece = partial(_piece_by_kernel, z_loss=z_loss)
+        elif compiled:
+            of_piece = partial(_compile(_piece), z_loss=z_loss, scale=scale, soft_cap=soft_cap)
         with torch.autocast(hidden.device.type, enabled=False):
             wants_hidden, wants_weight = ctx.needs_input_grad[:2]
             narrow = weight.to(hidden.dtype)
             # A sum over all tokens, piece by piece, is held in float32.
             hidden_grad = torch.empty_like(hidden) if wants_hidden else None
             weight_grad = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
-            of_piece = _compiled_piece if compiled else _piece
-            sums = torch.zeros(3, dtype=torch.float32, device=hidden.device)
+            losses = torch.empty(len(hidden), 2, dtype=torch.float32, device=hidden.device)
             for begin in range(0, len(hidden), piece):
                 rows, wanted = hidden[begin : begin + piece], targets[begin : begin + piece]
-                part, logits_grad = of_piece(rows @ narrow.T, wanted, z_loss, scale, soft_cap)
-                sums += part
+                losses[begin : begin + piece], logits_grad = of_piece(rows @ narrow.T, wanted)
                 if hidden_grad is not None:
                     torch.mm(logits_grad, narrow, out=hidden_grad[begin : begin + piece])
                 if weight_grad is None:
@@ -141,7 +150,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
                     weight_grad += logits_grad.T @ rows
         ctx.save_for_backward(hidden_grad, weight_grad)
         ctx.weight_dtype, ctx.compiled = weight.dtype, compiled
-        objective, nats, tokens = sums.unbind()
+        objective, nats = losses.sum(0).unbind()
+        tokens = (targets != IGNORED).sum(dtype=torch.float32)
         ctx.mark_non_differentiable(nats, tokens)
         return objective, nats, tokens
 
@@ -151,7 +161,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         hidden_grad, weight_grad = ctx.saved_tensors
         if hidden_grad is not None:
             # torch's own kernel for a product of two types is slow.
-            hidden_grad = (_compiled_product if ctx.compiled else torch.mul)(hidden_grad, grads[0])
+            scaled = _compile(torch.mul) if ctx.compiled else torch.mul
+            hidden_grad = scaled(hidden_grad, grads[0])
         if weight_grad is not None:
             weight_grad = (weight_grad * grads[0]).to(ctx.weight_dtype)
         return hidden_grad, weight_grad, None, None, None, None, None, None
@@ -163,8 +174,8 @@ def _piece(
     z_loss: float,
     scale: float = 1.0,
     soft_cap: float | None = None,
-) -> tuple[Float[Tensor, " sums"], Float[Tensor, "piece vocab"]]:
-    """A piece's sums (objective, nats, tokens), and the objective's gradient by the logits."""
+) -> tuple[Float[Tensor, "piece 2"], Float[Tensor, "piece vocab"]]:
+    """Each token's objective and nats, and the gradient of the objectives' sum by the logits."""
     wide = logits.float() if scale == 1 else logits.float() * scale
     if soft_cap is not None:
         bent = (wide / soft_cap).tanh()
@@ -174,8 +185,8 @@ def _piece(
     log_probabilities = wide.log_softmax(-1)
     of_targets = log_probabilities.gather(-1, index)
     log_z = wide.gather(-1, index) - of_targets
-    nats = -(of_targets * counted).sum()
-    penalty = z_loss * (log_z.square() * counted).sum()
+    nats = -of_targets * counted
+    objective = nats + z_loss * log_z.square() * counted
     # d nats / d logit = probability - 1 at the target; d log_z^2 / d logit = 2 log_z probability.
     # In place: where nothing is compiled, these are most of the time.
     gradient = log_probabilities.exp_().mul_(counted * (1 + 2 * z_loss * log_z))
@@ -189,30 +200,17 @@ def _piece(
         gradient = gradient * (1 - bent.square())
     if scale != 1:
         gradient = gradient * scale
-    return torch.stack((nats + penalty, nats, counted.sum())), gradient.to(logits.dtype)
+    return torch.cat((objective, nats), -1), gradient.to(logits.dtype)
 
 
-def _compiled_piece(
-    logits: Tensor, targets: Tensor, z_loss: float, scale: float, soft_cap: float | None
-) -> tuple[Tensor, Tensor]:
-    """:func:`_piece`, compiled."""
-    found = _compile(_piece, logits.is_cuda)(logits, targets, z_loss, scale, soft_cap)
-    return cast(tuple[Tensor, Tensor], found)
+def _piece_by_kernel(logits: Tensor, targets: Tensor, z_loss: float) -> tuple[Tensor, Tensor]:
+    """:func:`_piece`; the gradient is where the logits were."""
+    from byteloom.nn.loss_kernel import loss_over_logits  # not everybody has Triton
 
-
-def _compiled_product(a: Tensor, b: Tensor) -> Tensor:
-    """The product, compiled."""
-    return cast(Tensor, _compile(torch.mul, False)(a, b))
+    return loss_over_logits(logits, targets, IGNORED, z_loss), logits
 
 
 @cache
-def _compile(function: Callable[..., Any], whole_rows: bool) -> Callable[..., Any]:
-    """Compiled code, made at its first use; its kernels hold whole rows, if they are not too long.
-
-    Such a kernel reads the logits once. 2 stands for that choice, up to 16,384 columns; 1, which
-    measures whether it is the faster one, fails in torch 2.11 where the kernels are known already.
-    """
-    options: dict[str, Any] = {"triton.multi_kernel": 2} if whole_rows else {}
-    # An option of torch 2.11, that others may lack.
-    known = torch._inductor.list_options() if options else []
-    return torch.compile(function, options={k: v for k, v in options.items() if k in known})
+def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiled code, made at its first use."""
+    return torch.compile(function)
