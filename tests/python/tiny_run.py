@@ -75,4 +75,4 @@ def compile_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets torch.compile look at the code, and run it as it is."""
     compile_with = torch.compile
     monkeypatch.setattr(torch, "compile", lambda f, **_: compile_with(f, backend="eager"))
-    monkeypatch.setattr(loss, "_compile", lambda f, _: torch.compile(f))
+    monkeypatch.setattr(loss, "_compile", lambda f: torch.compile(f))

@@ -34,7 +34,7 @@ class AdamWConfig:
     lr_scale: LearningRateScale = field(default_factory=LearningRateScale)
     """What the learning rate is multiplied by, group by group."""
     fused: Form = "auto"
-    """Whether one kernel of torch's does it all; auto: on CUDA. Equal but for rounding."""
+    """Whether one kernel of torch's does it all; auto: on CUDA and CPUs. Equal but for rounding."""
 
     def __post_init__(self) -> None:
         check_hyperparameters(0.0, self.betas, self.eps, self.weight_decay)
@@ -59,8 +59,8 @@ class AdamW(torch.optim.Optimizer):
         eps: keeps the quotient finite.
         weight_decay: decoupled from the gradient.
         fused: "foreach": as written out here; "fused": in torch's one kernel, which reads and
-            writes everything once; "auto": fused on CUDA. No part of the state: what one form
-            began, another continues.
+            writes everything once; "auto": fused on CUDA and CPUs. No part of the state: what one
+            form began, another continues.
 
     Raises:
         ValueError: a negative setting, or a decay outside [0, 1).
@@ -144,7 +144,7 @@ def update_group(
 
 
 def _is_fused(p: Tensor, fused: Form) -> bool:
-    return fused == "fused" or (fused == "auto" and p.device.type == "cuda")
+    return fused == "fused" or (fused == "auto" and p.device.type in ("cuda", "cpu"))
 
 
 def _update_foreach(
