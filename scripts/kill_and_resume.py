@@ -34,7 +34,7 @@ import byteloom as bl
 from byteloom import checkpoint, config
 
 #: Figures that depend on the clock or the machine's memory.
-CLOCK = {"seconds", "tokens_per_second", "memory_bytes", "mfu"}
+CLOCK = {"seconds", "tokens_per_second", "data_wait", "memory_bytes", "mfu"}
 
 TRAIN = [sys.executable, "-m", "byteloom.cli.train_lm"]
 

@@ -77,6 +77,7 @@ def byteloom(args: argparse.Namespace, folder: Path) -> dict[str, float]:
     records = [record for record in map(json.loads, lines) if "tokens_per_second" in record]
     return {
         "speeds": [record["tokens_per_second"] for record in records[2:]],
+        "data_wait": statistics.median(record["data_wait"] for record in records[2:]),
         "memory": records[-1]["memory_bytes"],
         "loss": records[-1]["loss"],
     }
@@ -141,10 +142,11 @@ def show(name: str, args: argparse.Namespace, found: dict[str, Any]) -> None:
     speed = statistics.median(found["speeds"])
     flops = speed * (6 * (parameters + d_model) + 12 * layers * d_model * context)
     mfu = f"{flops / PEAK:6.1%}" if args.device == "cuda" else f"{flops / 1e9:,.0f} GFLOPS"
+    data = f"waiting for data {found['data_wait']:.2%}" if "data_wait" in found else ""
     print(
         f"{args.model:8} {args.batch:5} x {context:<5} {args.dtype:5} {name:12} "
         f"{speed:12,.0f} tokens/s  {mfu}  {found['memory'] / 2**30:6.1f} GiB  "
-        f"loss {found['loss']:.3f}  {' '.join(args.set)}",
+        f"loss {found['loss']:.3f}  {data}  {' '.join(args.set)}",
         flush=True,
     )
 

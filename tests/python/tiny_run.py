@@ -19,7 +19,7 @@ from byteloom.training.config import RunConfig, resolve
 
 END = "<|endoftext|>"
 #: Figures of metrics.jsonl that depend on the clock.
-TIMING = {"seconds", "tokens_per_second", "memory_bytes"}
+TIMING = {"seconds", "tokens_per_second", "data_wait", "memory_bytes"}
 
 
 def make_data(folder: Path, special: Sequence[str] = ()) -> bl.Tokenizer:
@@ -75,4 +75,4 @@ def compile_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets torch.compile look at the code, and run it as it is."""
     compile_with = torch.compile
     monkeypatch.setattr(torch, "compile", lambda f, **_: compile_with(f, backend="eager"))
-    monkeypatch.setattr(loss, "_compile", lambda f: torch.compile(f))
+    monkeypatch.setattr(loss, "_compile", torch.compile)

@@ -93,6 +93,8 @@ class _Loop:
         self.saved = (run.step, run.evaluated)
         self.clock = time.perf_counter()
         self.logged = (run.tokens, run.seconds)
+        #: Seconds without batches since then.
+        self.waited = 0.0
         #: Steps of which nothing but their number was looked at.
         self.under_way: deque[_Taken] = deque()
         self.unseen: list[tuple[int, Tensor]] = []
@@ -105,7 +107,7 @@ class _Loop:
         run, settings = self.run, self.run.config.training
         self.evaluate_if_due()  # of a step whose evaluation was interrupted
         while run.step < settings.steps and not self.stop and not run.has_lost_patience():
-            taken = list(islice(batches, run.plan.batches_of(run.step)))
+            taken = self.next_batches(batches)
             result = train_step(run, taken, wait=False)
             is_open = isinstance(result.updated, Tensor)
             generators = generator_states(run.device) if is_open else None
@@ -123,6 +125,13 @@ class _Loop:
         self.look(leave=0)
         if self.saved != (run.step, run.evaluated) or not self.folder.checkpoints():
             self.save()
+
+    def next_batches(self, batches: Iterator[AnyBatch]) -> list[AnyBatch]:
+        """Those of the next step; the time that they keep it waiting is counted."""
+        begin = time.perf_counter()
+        taken = list(islice(batches, self.run.plan.batches_of(self.run.step)))
+        self.waited += time.perf_counter() - begin
+        return taken
 
     def is_due(self, interval: int, step: int | None = None) -> bool:
         """Whether what happens every ``interval`` steps, and after the last, happens now."""
@@ -171,8 +180,9 @@ class _Loop:
         self.tick()
         before, seconds = self.logged
         tokens = run.tokens_before(taken.step)
-        speed = (tokens - before) / max(run.seconds - seconds, 1e-9)
-        self.logged = (tokens, run.seconds)
+        took = max(run.seconds - seconds, 1e-9)
+        speed, data_wait = (tokens - before) / took, self.waited / took
+        self.logged, self.waited = (tokens, run.seconds), 0.0
         record: Record = {
             "step": taken.step,
             "loss": loss,
@@ -182,6 +192,7 @@ class _Loop:
             "epoch": run.batches.epoch_at(run.plan.before(taken.step)),
             "skipped": run.skipped,
             "tokens_per_second": speed,
+            "data_wait": data_wait,
             "seconds": run.seconds,
             "memory_bytes": memory_in_use(run.device),
         }
@@ -208,7 +219,7 @@ class _Loop:
             )
         # The time for this is no part of a step's: the next speed counts from here.
         self.tick()
-        self.logged = (run.tokens, run.seconds)
+        self.logged, self.waited = (run.tokens, run.seconds), 0.0
         if score is not None:
             is_best = run.note_score(score.loss)
             self.emit({"step": run.step, "valid_loss": score.loss, "seconds": run.seconds})

@@ -127,7 +127,7 @@ def test_without_waiting_the_weights_and_the_metrics_are_the_same(
             monkeypatch.setattr(type(run), "skips_on_device", lambda _: False)
         spoil(run, lambda step: step in (2, 3, 7))
         train(run, run_folder)
-        clock = {"seconds", "tokens_per_second", "memory_bytes"}
+        clock = {"seconds", "tokens_per_second", "data_wait", "memory_bytes"}
         records = [
             {k: v for k, v in r.items() if k not in clock}
             for r in read_metrics(run_folder.metrics_file)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import resource
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -263,3 +265,21 @@ def test_it_compiles_to_the_same_losses(
     for a, b in zip(ours, theirs, strict=True):
         assert a == pytest.approx(b, rel=1e-4)
     assert everything(run_folder).model.keys() == everything(straight).model.keys()
+
+
+def test_the_time_without_data_is_told(folder: Path, tmp_path: Path) -> None:
+    for slow in (False, True):
+        run, run_folder = start(tmp_path / str(slow), folder)
+        make, pause = run.batches.batch_at, 0.1 if slow else 0.0
+
+        def batch_at(step: int, make: Any = make, pause: float = pause) -> Any:
+            time.sleep(pause)
+            return make(step)
+
+        run.batches.batch_at = batch_at  # type: ignore[method-assign]
+        train(run, run_folder)
+        lines = map(json.loads, run_folder.metrics_file.read_text().splitlines())
+        waits = [line["data_wait"] for line in lines if "data_wait" in line]
+        assert len(waits) == 6 and all(0 <= wait <= 1 for wait in waits)
+        # The first batches were made ahead, or not yet.
+        assert (min(waits[2:]) > 0.5) if slow else (max(waits[2:]) < 0.5)
