@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Let a trained model write. The prompt and what follows go to stdout as they come, up to the
-end-of-text token or --max-new-tokens. An encoder-decoder reads the prompt, and only its answer is
+end-of-text token or --max-new-tokens. Of a run with task.kind prefix, the prompt's tokens see each
+other in both directions. An encoder-decoder reads the prompt, and only its answer is
 shown, with its special tokens.
 
 examples:
@@ -86,6 +87,7 @@ def run(args: argparse.Namespace) -> None:
         from byteloom.generation import stream_text
         from byteloom.training.build import pick_device
         from byteloom.training.run_folder import RunFolder
+        from byteloom.training.tasks import PrefixConfig
 
     device = pick_device(args.device)
     folder = RunFolder.open(args.run)
@@ -104,6 +106,7 @@ def run(args: argparse.Namespace) -> None:
     if folder.load_config().model.kind != "decoder":
         answer(args, folder, tokenizer, device)
         return
+    prefix = isinstance(folder.load_config().task, PrefixConfig)
     model = folder.load_model(args.checkpoint, device)
     print(args.prompt, end="", flush=True)
     pieces = stream_text(
@@ -117,6 +120,7 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         stop=stop,
         compiled=args.compile,
+        prefix=prefix,
     )
     for piece in pieces:
         print(piece, end="", flush=True)

@@ -26,7 +26,7 @@ from byteloom.optim import (
 from byteloom.optim.narrow import Rounding
 from byteloom.tokenizer import Tokenizer
 from byteloom.training.data_config import DataConfig, require_train, separator_id, specials_of
-from byteloom.training.tasks import MaskedConfig, SpansConfig, TaskConfig
+from byteloom.training.tasks import MaskedConfig, PrefixConfig, SpansConfig, TaskConfig
 
 AtLeastOne: TypeAlias = Annotated[int, Field(ge=1)]
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
@@ -184,11 +184,13 @@ class RunConfig:
                 f"task.kind {self.task.kind} is nothing for model.kind {self.model.kind}, but for "
                 f"{kind_of(self.task.learner)}"
             )
-        if self.data.tokenizer is None:
+        if isinstance(self.task, PrefixConfig):
+            self.task.require(self.decoder)
+        if self.data.tokenizer is None and self.task.needs_tokenizer:
             raise ValueError(
                 f"task.kind {self.task.kind} needs data.tokenizer, whose special tokens it uses"
             )
-        if self.data.separate_documents:
+        if self.data.separate_documents and not isinstance(self.model, ModelConfig):
             raise ValueError("data.separate_documents is for decoders, and for nothing else")
 
     @property

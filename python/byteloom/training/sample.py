@@ -8,6 +8,7 @@ from byteloom.model import TransformerLM
 from byteloom.tokenizer import Tokenizer
 from byteloom.training.run_folder import RunFolder
 from byteloom.training.state import Run
+from byteloom.training.tasks import PrefixConfig
 
 
 def write_sample(run: Run, folder: RunFolder, tokenizer: Tokenizer) -> str:
@@ -22,6 +23,7 @@ def write_sample(run: Run, folder: RunFolder, tokenizer: Tokenizer) -> str:
             max_new_tokens=settings.sample_tokens,
             temperature=0.8,
             seed=run.config.training.seed,
+            prefix=isinstance(run.config.task, PrefixConfig),
         )
     with atomic_write(folder.sample_file) as file:
         file.write(text.encode("utf-8", errors="replace"))

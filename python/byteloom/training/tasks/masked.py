@@ -26,6 +26,8 @@ class MaskedConfig:
 
     learner: ClassVar[type] = EncoderConfig
     """What can learn it."""
+    needs_tokenizer: ClassVar[bool] = True
+    """Whether it uses special tokens."""
 
     kind: Literal["masked"] = "masked"
     """Selects this member."""

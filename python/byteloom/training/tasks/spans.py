@@ -22,6 +22,8 @@ class SpansConfig:
 
     learner: ClassVar[type] = EncoderDecoderConfig
     """What can learn it."""
+    needs_tokenizer: ClassVar[bool] = True
+    """Whether it uses special tokens."""
 
     kind: Literal["spans"] = "spans"
     """Selects this member."""
