@@ -66,9 +66,9 @@ class PrefixBatches(CorruptedBatches[Windows]):
 
     Example:
         >>> batches = PrefixBatches(np.arange(200, dtype=np.uint16), 2, 6, seed=0)
-        >>> inputs, prefixes, targets = batches.batch_at(3)
+        >>> inputs, prefixes, targets = batches.batch_at(5)
         >>> inputs[0].tolist(), int(prefixes[0]), targets[0].tolist()
-        ([113, 114, 115, 116, 117, 118], 1, [114, 115, 116, 117, 118, 119])
+        ([191, 192, 193, 194, 195, 196], 3, [-100, -100, 194, 195, 196, 197])
     """
 
     def __init__(

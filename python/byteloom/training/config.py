@@ -126,7 +126,8 @@ class LoggingConfig:
     interval: AtLeastOne = 10
     """Steps between records in metrics.jsonl."""
     sample_prompt: str = ""
-    """What the sample at the end begins with; empty: with the first special token, if any."""
+    """What the sample at the end begins with; empty: with the first special token, if any. Other
+    models than decoders answer it, or find what is hidden in it; empty: no sample."""
     sample_tokens: Annotated[int, Field(ge=0)] = 200
     """Tokens in the sample at the end; 0: no sample."""
     tensorboard: bool = False
@@ -275,6 +276,22 @@ def _vocab_size(data: DataConfig) -> int:
     return 1 + max(TokenFile(path).max_id for path in files if path is not None)
 
 
+def _check_sample_prompt(run: RunConfig) -> None:
+    """Decoders go on with anything; the others must be able to read all of it."""
+    prompt, specials = run.logging.sample_prompt, specials_of(run.data)
+    if not isinstance(run.task, MaskedConfig | SpansConfig) or not prompt or specials is None:
+        return
+    try:
+        length = len(run.task.question(specials, prompt))
+    except ValueError as error:
+        raise ValueError(f"logging.sample_prompt: {error}") from None
+    if length > run.model.context_length:
+        raise ValueError(
+            f"logging.sample_prompt has {length:,} tokens, with those that frame it, but "
+            f"model.context_length is {run.model.context_length:,}"
+        )
+
+
 def check_data(run: RunConfig) -> None:
     """Makes sure that the model can learn from the data.
 
@@ -296,6 +313,7 @@ def check_data(run: RunConfig) -> None:
         # Which task goes with which model was found to be right when both were put together.
         check = cast(Callable[..., None], run.task.check)
         check(run.model, specials_of(run.data))
+    _check_sample_prompt(run)
     for path in (*run.data.sources, run.data.valid):
         if path is not None:
             TokenFile(path).check(run.model.vocab_size, run.model.context_length)

@@ -96,6 +96,10 @@ class SpansConfig:
         names = (self.sentinels.replace("{}", str(i)) for i in count())
         return [specials.ids[name] for name in takewhile(specials.ids.__contains__, names)]
 
+    def question(self, specials: Specials, prompt: str) -> list[int]:
+        """A text that the model is to answer, ended as those that it learned from."""
+        return [*specials.tokenizer.encode(prompt), self.end_id(specials)]
+
     def batches(
         self, model: EncoderDecoderConfig, specials: Specials, reading: Reading
     ) -> SpanBatches:
