@@ -243,3 +243,11 @@ def test_what_cannot_be_learned_is_refused_when_it_is_read(folder: Path, what: s
     over, message = REFUSED[what]
     with pytest.raises(ValueError, match=message):
         resolve(tables(folder, **{**PREFIX, **over}))
+
+
+def test_it_is_learned(folder: Path) -> None:
+    run = build(
+        make_run(folder, training={"steps": 60, "batch_size": 8}, schedule={"max_lr": 1e-2})
+    )
+    losses = [train_step(run, [run.batches.batch_at(step)]).loss.item() for step in range(60)]
+    assert sum(losses[-10:]) / 10 < 0.75 * sum(losses[:5]) / 5
