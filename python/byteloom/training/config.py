@@ -27,6 +27,7 @@ from byteloom.optim.narrow import Rounding
 from byteloom.tokenizer import Tokenizer
 from byteloom.training.data_config import DataConfig, require_train, separator_id, specials_of
 from byteloom.training.tasks import MaskedConfig, PrefixConfig, SpansConfig, TaskConfig
+from byteloom.training.tasks.prompt import check_prompt
 
 AtLeastOne: TypeAlias = Annotated[int, Field(ge=1)]
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
@@ -276,22 +277,6 @@ def _vocab_size(data: DataConfig) -> int:
     return 1 + max(TokenFile(path).max_id for path in files if path is not None)
 
 
-def _check_sample_prompt(run: RunConfig) -> None:
-    """Decoders go on with anything; the others must be able to read all of it."""
-    prompt, specials = run.logging.sample_prompt, specials_of(run.data)
-    if not isinstance(run.task, MaskedConfig | SpansConfig) or not prompt or specials is None:
-        return
-    try:
-        length = len(run.task.question(specials, prompt))
-    except ValueError as error:
-        raise ValueError(f"logging.sample_prompt: {error}") from None
-    if length > run.model.context_length:
-        raise ValueError(
-            f"logging.sample_prompt has {length:,} tokens, with those that frame it, but "
-            f"model.context_length is {run.model.context_length:,}"
-        )
-
-
 def check_data(run: RunConfig) -> None:
     """Makes sure that the model can learn from the data.
 
@@ -313,7 +298,8 @@ def check_data(run: RunConfig) -> None:
         # Which task goes with which model was found to be right when both were put together.
         check = cast(Callable[..., None], run.task.check)
         check(run.model, specials_of(run.data))
-    _check_sample_prompt(run)
+        if run.logging.sample_prompt:
+            check_prompt(run.logging.sample_prompt, run.task, run.model, specials_of(run.data))
     for path in (*run.data.sources, run.data.valid):
         if path is not None:
             TokenFile(path).check(run.model.vocab_size, run.model.context_length)
