@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> None:
         if len(files) > 1:
             print_files(files)
     bits = total.bits_per_byte
-    why = "of a whole text alone" if scorer.config.task else "unknown: the run has no tokenizer"
+    why = "of a whole text alone" if scorer.hides else "unknown: the run has no tokenizer"
     shown = why if bits is None else f"{bits:.4f}"
     print(
         f"loss              {total.loss:.4f} nats a token\n"
@@ -132,6 +132,7 @@ class Scorer:
     def __init__(self, args: argparse.Namespace) -> None:
         from byteloom.training.build import objective, pick_device
         from byteloom.training.run_folder import RunFolder
+        from byteloom.training.tasks import PrefixConfig
 
         self.batch_size, self.device = args.batch_size, pick_device(args.device)
         folder = RunFolder.open(args.run)
@@ -145,6 +146,8 @@ class Scorer:
         data = replace(found.data, tokenizer=tokenizer)
         self.config = replace(found, data=data, training=training)
         self.loss = objective(self.config, self.model)
+        #: Whether what is predicted was hidden or cut out, and stands for no text of its own.
+        self.hides = self.config.task is not None and not isinstance(self.config.task, PrefixConfig)
 
     def file(self, data: Path) -> Score:
         """The score of a file."""
@@ -162,8 +165,7 @@ class Scorer:
                 leave=False,
                 disable=not sys.stderr.isatty(),
             )
-            # What was hidden or cut out stands for no text of its own.
-            sizes = None if self.config.task else self.token_bytes
+            sizes = None if self.hides else self.token_bytes
             score = evaluate(self.model, self.loss, batches, self.device, nullcontext, sizes)
         assert score is not None
         return score
@@ -176,6 +178,11 @@ class Scorer:
 
         if not isinstance(self.model, TransformerLM):
             raise ValueError("--by-document is for decoders, which predict every token of a text")
+        if self.config.task is not None:
+            raise ValueError(
+                f"--by-document predicts every token of a text, and this run (task.kind "
+                f"{self.config.task.kind}) learned only those behind a prefix"
+            )
         with open_tokens(data, self.tokenizer, documents=True) as tokens:
             tokens.check(self.model.config.vocab_size)
             documents = Documents(tokens.path)

@@ -64,6 +64,11 @@ def run(args: argparse.Namespace) -> None:
     tokenizer = folder.load_tokenizer()
     if tokenizer is None:
         raise ValueError(f"{args.run} has no tokenizer to read questions with")
+    if (task := folder.load_config().task) is not None:
+        raise ValueError(
+            f"the run in {args.run} has task.kind {task.kind}: --choices asks models that learned "
+            "the next token, and sees a question as they do"
+        )
     # All files are read before the model is asked anything.
     files = [(path, read_questions(path)) for path in args.choices]
     examples = read_questions(args.examples) if args.examples else None

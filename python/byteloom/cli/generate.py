@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +14,13 @@ from byteloom.cli.extra import needs_training_extra
 if TYPE_CHECKING:
     import torch
 
-    from byteloom.tokenizer import Tokenizer
     from byteloom.training.run_folder import RunFolder
 
 DESCRIPTION = """\
 Let a trained model write. The prompt and what follows go to stdout as they come, up to the
-end-of-text token or --max-new-tokens. An encoder-decoder reads the prompt, and only its answer is
-shown, with its special tokens.
+end-of-text token or --max-new-tokens. Of a run with task.kind prefix, the prompt's tokens see each
+other in both directions. An encoder-decoder reads the prompt, and only its answer is shown, with
+its special tokens. An encoder puts the likeliest token in place of each [MASK] of the prompt.
 
 examples:
   byteloom generate runs/tiny --prompt "def main():"
@@ -86,6 +85,7 @@ def run(args: argparse.Namespace) -> None:
         from byteloom.generation import stream_text
         from byteloom.training.build import pick_device
         from byteloom.training.run_folder import RunFolder
+        from byteloom.training.tasks import PrefixConfig
 
     device = pick_device(args.device)
     folder = RunFolder.open(args.run)
@@ -102,8 +102,9 @@ def run(args: argparse.Namespace) -> None:
     if args.stop is None and END_OF_TEXT in special:
         stop = END_OF_TEXT
     if folder.load_config().model.kind != "decoder":
-        answer(args, folder, tokenizer, device)
+        answer(args, folder, device)
         return
+    prefix = isinstance(folder.load_config().task, PrefixConfig)
     model = folder.load_model(args.checkpoint, device)
     print(args.prompt, end="", flush=True)
     pieces = stream_text(
@@ -117,43 +118,30 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         stop=stop,
         compiled=args.compile,
+        prefix=prefix,
     )
     for piece in pieces:
         print(piece, end="", flush=True)
     print()
 
 
-def answer(
-    args: argparse.Namespace, folder: RunFolder, tokenizer: Tokenizer, device: torch.device
-) -> None:
-    """Streams what an encoder-decoder writes about the prompt."""
-    from byteloom.generation import answer_ids
-    from byteloom.generation.text import decode_stream
-    from byteloom.models import EncoderDecoder
-    from byteloom.training.data_config import specials_of
-    from byteloom.training.tasks import SpansConfig
+def answer(args: argparse.Namespace, folder: RunFolder, device: torch.device) -> None:
+    """Streams what another model than a decoder makes of the prompt."""
+    from byteloom.training.sample import reply
 
-    run_config = folder.load_config()
-    model = folder.load_any_model(args.checkpoint, device)
-    if not isinstance(model, EncoderDecoder) or not isinstance(run_config.task, SpansConfig):
-        raise ValueError(
-            f"the run in {folder.path} has an encoder, which finds hidden tokens and writes no text"
-        )
-    specials = specials_of(replace(run_config.data, tokenizer=folder.tokenizer_file))
-    assert specials is not None
-    end = run_config.task.end_id(specials)
-    # The text ends as those ended that it learned from.
-    ids = answer_ids(
-        model,
-        [*tokenizer.encode(args.prompt), end],
+    pieces = reply(
+        folder.load_any_model(args.checkpoint, device),
+        folder.load_config(),
+        folder,
+        args.prompt,
+        args.stop,
         max_new_tokens=args.max_new_tokens,
         temperature=args.temperature,
         top_k=args.top_k,
         top_p=args.top_p,
-        stop_ids=[tokenizer.special_tokens[args.stop] if args.stop else end],
         seed=args.seed,
     )
-    for piece in decode_stream(tokenizer, ids):
+    for piece in pieces:
         print(piece, end="", flush=True)
     print()
 

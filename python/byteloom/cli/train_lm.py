@@ -199,9 +199,9 @@ def train(state: Run, folder: RunFolder, as_json: bool) -> int:
 
 def owes_sample(state: Run, folder: RunFolder) -> bool:
     """Whether a finished run has something to write, which a killed one may not have written."""
-    is_writer = state.config.model.kind == "decoder"
-    has_room = state.config.logging.sample_tokens > 0
-    return is_writer and has_room and folder.tokenizer_file.exists()
+    from byteloom.training.sample import owes_sample as is_owed
+
+    return is_owed(state.config) and folder.tokenizer_file.exists()
 
 
 def describe(state: Run) -> None:

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from byteloom.data.batches import Batches, random_batch, sequential_batches, validation_batches
     from byteloom.data.masking import MaskedBatches
     from byteloom.data.prefetching import prefetch
+    from byteloom.data.prefixes import PrefixBatches
     from byteloom.data.span_corruption import SpanBatches
 
 #: Name -> the module it loads from, with torch, when first asked for.
 _LAZY = {
     "Batches": "batches",
     "MaskedBatches": "masking",
+    "PrefixBatches": "prefixes",
     "SpanBatches": "span_corruption",
     "prefetch": "prefetching",
     "random_batch": "batches",
@@ -32,6 +34,7 @@ __all__ = [
     "Batches",
     "Documents",
     "MaskedBatches",
+    "PrefixBatches",
     "SpanBatches",
     "TokenFile",
     "prefetch",

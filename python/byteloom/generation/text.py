@@ -27,7 +27,8 @@ def stream_text(
         prompt: what to go on from; not part of the result.
         stop: special token at which the text ends.
         **how: as :func:`byteloom.generation.generate_ids` takes it: ``max_new_tokens``,
-            ``temperature``, ``top_k``, ``top_p``, ``seed``, ``use_cache``, ``compiled``.
+            ``temperature``, ``top_k``, ``top_p``, ``seed``, ``use_cache``, ``compiled``,
+            ``prefix``.
 
     Raises:
         ValueError: a ``stop`` that is no special token; what :func:`generate_ids` refuses.

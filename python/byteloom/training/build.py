@@ -10,8 +10,6 @@ import torch
 
 from byteloom.checkpoint import Checkpoint
 from byteloom.data.batches import AnyBatch, Batches, sequential_batches, validation_batches
-from byteloom.data.masking import MaskedBatches
-from byteloom.data.span_corruption import SpanBatches
 from byteloom.data.token_file import TokenFile
 from byteloom.models import AnyModel, TransformerLM
 from byteloom.nn.loss import Sums
@@ -24,8 +22,15 @@ from byteloom.training.plan import Plan
 from byteloom.training.scaling import LossScale
 from byteloom.training.spikes import Spikes
 from byteloom.training.state import Run
-from byteloom.training.tasks import AnyBatches
+from byteloom.training.tasks import (
+    AnyBatches,
+    ChangedBatches,
+    MaskedConfig,
+    PrefixConfig,
+    SpansConfig,
+)
 from byteloom.training.tasks.base import Reading
+from byteloom.training.tasks.prefix import PrefixObjective
 
 
 def build(run_config: RunConfig, start: TransformerLM | None = None) -> Run:
@@ -97,12 +102,12 @@ def batches(
 
 def corrupted(
     run_config: RunConfig, files: Sequence[TokenFile], weights: Sequence[float] | None = None
-) -> MaskedBatches | SpanBatches:
+) -> ChangedBatches:
     """The same for models that learn something else than the next token."""
     training, specials = run_config.training, specials_of(run_config.data)
-    assert run_config.task is not None and specials is not None
+    assert run_config.task is not None
     reading = Reading(files, training.batch_size, training.seed, weights)
-    make = cast(Callable[..., MaskedBatches | SpanBatches], run_config.task.batches)
+    make = cast(Callable[..., ChangedBatches], run_config.task.batches)
     return make(run_config.model, specials, reading)
 
 
@@ -111,9 +116,11 @@ def objective(run_config: RunConfig, model: AnyModel) -> Callable[..., Sums]:
     training, specials = run_config.training, specials_of(run_config.data)
     if isinstance(model, TransformerLM):
         separator = separator_id(run_config.data)
-        return Objective(model, training.z_loss, training.compile, separator)
-    assert run_config.task is not None and specials is not None
-    make = cast(Callable[..., Callable[..., Sums]], run_config.task.objective)
+        kind = PrefixObjective if isinstance(run_config.task, PrefixConfig) else Objective
+        return kind(model, training.z_loss, training.compile, separator)
+    task = run_config.task
+    assert isinstance(task, MaskedConfig | SpansConfig) and specials is not None
+    make = cast(Callable[..., Callable[..., Sums]], task.objective)
     return make(model, specials, training.z_loss, training.compile)
 
 

@@ -26,7 +26,8 @@ from byteloom.optim import (
 from byteloom.optim.narrow import Rounding
 from byteloom.tokenizer import Tokenizer
 from byteloom.training.data_config import DataConfig, require_train, separator_id, specials_of
-from byteloom.training.tasks import MaskedConfig, SpansConfig, TaskConfig
+from byteloom.training.tasks import MaskedConfig, PrefixConfig, SpansConfig, TaskConfig
+from byteloom.training.tasks.prompt import check_prompt
 
 AtLeastOne: TypeAlias = Annotated[int, Field(ge=1)]
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
@@ -126,7 +127,8 @@ class LoggingConfig:
     interval: AtLeastOne = 10
     """Steps between records in metrics.jsonl."""
     sample_prompt: str = ""
-    """What the sample at the end begins with; empty: with the first special token, if any."""
+    """What the sample at the end begins with; empty: with the first special token, if any. Other
+    models than decoders answer it, or find what is hidden in it; empty: no sample."""
     sample_tokens: Annotated[int, Field(ge=0)] = 200
     """Tokens in the sample at the end; 0: no sample."""
     tensorboard: bool = False
@@ -184,11 +186,13 @@ class RunConfig:
                 f"task.kind {self.task.kind} is nothing for model.kind {self.model.kind}, but for "
                 f"{kind_of(self.task.learner)}"
             )
-        if self.data.tokenizer is None:
+        if isinstance(self.task, PrefixConfig):
+            self.task.require(self.decoder)
+        if self.data.tokenizer is None and self.task.needs_tokenizer:
             raise ValueError(
                 f"task.kind {self.task.kind} needs data.tokenizer, whose special tokens it uses"
             )
-        if self.data.separate_documents:
+        if self.data.separate_documents and not isinstance(self.model, ModelConfig):
             raise ValueError("data.separate_documents is for decoders, and for nothing else")
 
     @property
@@ -294,6 +298,8 @@ def check_data(run: RunConfig) -> None:
         # Which task goes with which model was found to be right when both were put together.
         check = cast(Callable[..., None], run.task.check)
         check(run.model, specials_of(run.data))
+        if run.logging.sample_prompt:
+            check_prompt(run.logging.sample_prompt, run.task, run.model, specials_of(run.data))
     for path in (*run.data.sources, run.data.valid):
         if path is not None:
             TokenFile(path).check(run.model.vocab_size, run.model.context_length)

@@ -61,8 +61,16 @@ def estimate(
         mfu: of a machine that is elsewhere, the part of its peak that training reaches.
         cache_batch: texts generated at once, for the size of the cache.
         cache_length: tokens of each; ``None`` the whole context.
+
+    Raises:
+        ValueError: the run is not a decoder's that learns the next token.
     """
     parameters = count_parameters(run_config.decoder)
+    if run_config.task is not None:
+        raise ValueError(
+            f"task.kind is {run_config.task.kind}: estimates are of runs that learn the next "
+            "token, whose masks take no memory"
+        )
     taken = trace(run_config, machine.type, machine.workspaces)
     operations = count_operations(run_config, taken, parameters.active)
     memory = count_memory(run_config, taken, machine.type, cache_batch, cache_length)

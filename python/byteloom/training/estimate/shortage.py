@@ -14,9 +14,9 @@ from byteloom.training.state import Run
 def shortage(run: Run) -> str | None:
     """What a run that has just been made lacks in memory, in words; ``None``: it will do.
 
-    Of other models than decoders, nothing is known.
+    Of other models than decoders, and of other tasks than the next token, nothing is known.
     """
-    if not isinstance(run.model, TransformerLM):
+    if not isinstance(run.model, TransformerLM) or run.config.task is not None:
         return None
     machine = machine_here(run.device)
     model = list(run.model.parameters())

@@ -1,4 +1,4 @@
-"""What other models than decoders learn: a member is one file, with its configuration.
+"""What is learned instead of the next token: a member is one file, with its configuration.
 
 A member makes batches of token files, and the loss that those are given to.
 """
@@ -7,11 +7,21 @@ from typing import TypeAlias
 
 from byteloom.data.batches import Batches
 from byteloom.data.masking import MaskedBatches
+from byteloom.data.prefixes import PrefixBatches
 from byteloom.data.span_corruption import SpanBatches
 from byteloom.training.tasks.masked import MaskedConfig
+from byteloom.training.tasks.prefix import PrefixConfig
 from byteloom.training.tasks.spans import SpansConfig
 
-TaskConfig: TypeAlias = MaskedConfig | SpansConfig
-AnyBatches: TypeAlias = Batches | MaskedBatches | SpanBatches
+TaskConfig: TypeAlias = MaskedConfig | SpansConfig | PrefixConfig
+ChangedBatches: TypeAlias = MaskedBatches | SpanBatches | PrefixBatches
+AnyBatches: TypeAlias = Batches | ChangedBatches
 
-__all__ = ["AnyBatches", "MaskedConfig", "SpansConfig", "TaskConfig"]
+__all__ = [
+    "AnyBatches",
+    "ChangedBatches",
+    "MaskedConfig",
+    "PrefixConfig",
+    "SpansConfig",
+    "TaskConfig",
+]

@@ -26,6 +26,8 @@ class MaskedConfig:
 
     learner: ClassVar[type] = EncoderConfig
     """What can learn it."""
+    needs_tokenizer: ClassVar[bool] = True
+    """Whether it uses special tokens."""
 
     kind: Literal["masked"] = "masked"
     """Selects this member."""
@@ -102,6 +104,20 @@ class MaskedConfig:
     ) -> MaskedObjective:
         """Makes the loss."""
         return MaskedObjective(model, self._frame(specials).pad, z_loss, compiled)
+
+    def question(self, specials: Specials, prompt: str) -> list[int]:
+        """A text in which the model is to find what is hidden, framed as a single segment.
+
+        Raises:
+            ValueError: nothing is hidden.
+        """
+        ids, frame = specials.tokenizer.encode(prompt), self._frame(specials)
+        if specials.id("task.mask", self.mask) not in ids:
+            raise ValueError(
+                "the model is an encoder, which finds hidden tokens and writes no text: give a "
+                f"prompt with {self.mask} where a token is to be found"
+            )
+        return [frame.cls, *ids, frame.sep]
 
     def _frame(self, specials: Specials) -> Frame:
         return Frame(

@@ -22,6 +22,8 @@ class SpansConfig:
 
     learner: ClassVar[type] = EncoderDecoderConfig
     """What can learn it."""
+    needs_tokenizer: ClassVar[bool] = True
+    """Whether it uses special tokens."""
 
     kind: Literal["spans"] = "spans"
     """Selects this member."""
@@ -93,6 +95,10 @@ class SpansConfig:
             return [specials.id("task.sentinels", name) for name in self.sentinels]
         names = (self.sentinels.replace("{}", str(i)) for i in count())
         return [specials.ids[name] for name in takewhile(specials.ids.__contains__, names)]
+
+    def question(self, specials: Specials, prompt: str) -> list[int]:
+        """A text that the model is to answer, ended as those that it learned from."""
+        return [*specials.tokenizer.encode(prompt), self.end_id(specials)]
 
     def batches(
         self, model: EncoderDecoderConfig, specials: Specials, reading: Reading
