@@ -1,4 +1,4 @@
-"""What runs on a GPU in ways of its own: models trained in bf16, compiled, repeated, and generating.
+"""What a GPU runs in ways of its own: models trained in bf16, compiled, repeated, and generating.
 
 Skipped where there is none; BYTELOOM_TEST_DEVICE=cpu runs them on a processor, in some minutes.
 """
