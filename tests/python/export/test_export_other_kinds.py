@@ -160,7 +160,7 @@ def test_what_nobody_reads_is_named(tmp_path: Path) -> None:
         importing.read(path)
 
 
-@pytest.mark.parametrize("to", ["gguf", "nanogpt", "onnx"])
+@pytest.mark.parametrize("to", ["nanogpt", "onnx"])
 def test_formats_without_experts_say_so(to: str, tmp_path: Path) -> None:
     sizes = {**SIZES, "num_layers": 1, "ffn": {"kind": "experts", "num_experts": 4}}
     model = config.load(ModelConfig, sizes).build().eval()
