@@ -33,8 +33,8 @@ def write(source: Source, destination: Path) -> list[str]:
     """Writes the folder with both models, in float32; batch and tokens are of any number.
 
     Raises:
-        ValueError: attention that keeps something else than keys and values, or nothing; experts; a
-            folder that is there already.
+        ValueError: attention that keeps something else than keys and values, or nothing; a folder
+            that is there already.
     """
     import onnx  # noqa: F401  # what is missing is said before the work
     import onnxscript  # noqa: F401
@@ -42,8 +42,6 @@ def write(source: Source, destination: Path) -> list[str]:
     kind = source.config.attention.kind
     if kind != "multi_head":
         refuse("ONNX with keys and values", [f"attention.kind is {kind!r}, not 'multi_head'"])
-    if source.config.ffn.kind == "experts":
-        refuse("ONNX", ["ffn.kind is 'experts', whose product by groups it does not have"])
     model = source.model.float().eval()
     model.new_cache(1)  # which refuses models that cannot go from token to token
     about = json.dumps(config.dump(source.config))
@@ -183,9 +181,17 @@ def _dimensions(model: TransformerLM) -> tuple[Any, Any]:
 
 
 def _export(module: nn.Module, how: dict[str, Any], path: Path, about: str) -> None:
+    from byteloom.export.onnx_operations import translations  # which imports onnxscript
+
     size = sum(p.numel() * p.element_size() for p in module.parameters())
     with _quiet(), torch.no_grad():
-        program = torch.onnx.export(module, dynamo=True, verbose=False, **how)
+        program = torch.onnx.export(
+            module,
+            dynamo=True,
+            verbose=False,
+            custom_translation_table=translations(),
+            **how,
+        )
     assert program is not None
     program.model.metadata_props["byteloom"] = about
     program.save(path, external_data=size > _LARGEST_FILE)
@@ -194,12 +200,14 @@ def _export(module: nn.Module, how: dict[str, Any], path: Path, about: str) -> N
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the exporter's remarks to its own developers."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

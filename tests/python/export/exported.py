@@ -10,6 +10,7 @@ import byteloom as bl
 from byteloom.export import Source
 from byteloom.model import ModelConfig, TransformerLM
 from byteloom.nn import (
+    ExpertsConfig,
     GeGLUConfig,
     GELUConfig,
     LayerNormConfig,
@@ -39,6 +40,12 @@ def tiny(**keys: object) -> ModelConfig:
 def scaled(scaling: object) -> ModelConfig:
     """The default with another context."""
     return tiny(position=RotaryConfig(scaling=scaling))
+
+
+def experts(**keys: object) -> ExpertsConfig:
+    """Five narrow ones, of which each token has two, but for what is said."""
+    base = {"expert": SwiGLUConfig(d_ff=48), "num_experts": 5, "top_k": 2}
+    return ExpertsConfig(**{**base, **keys})
 
 
 #: For each of llama.cpp's architectures, and for what is folded into weights: name -> model.
@@ -109,6 +116,70 @@ MODELS = {
     "gpt2, no biases": tiny(
         norm=LayerNormConfig(), position=LearnedConfig(), ffn=GELUConfig(approximate="tanh")
     ),
+    "llama, experts": tiny(
+        attention=MultiHeadConfig(num_kv_heads=2),
+        ffn=experts(),
+    ),
+    "llama, experts, all options": tiny(
+        position=RotaryConfig(layout="half", scaling=Llama3Scaling(factor=4, original_context=16)),
+        attention=MultiHeadConfig(d_head=24, scale=0.3, bias=True, output_bias=True),
+        ffn=experts(top_k=1, scale=1.5, num_groups=2, top_groups=2, num_experts=6, capacity=1.0),
+        block=PreNormConfig(residual_scale=0.5),
+        tie_embeddings=True,
+        logit_scale=0.5,
+    ),
+    "qwen3moe": tiny(
+        attention=MultiHeadConfig(qk_norm=RMSNormConfig(), num_kv_heads=2, d_head=24),
+        ffn=experts(gate="softmax_top_k", normalise=False),
+    ),
+    "qwen2moe": tiny(
+        attention=MultiHeadConfig(bias=True, num_kv_heads=2),
+        ffn=experts(shared=SwiGLUConfig(d_ff=80), shared_gate=True, normalise=False),
+    ),
+    "qwen2moe, no biases": tiny(
+        ffn=experts(shared=SwiGLUConfig(d_ff=80), shared_gate=True, normalise=False),
+        tie_embeddings=True,
+    ),
+    "olmoe": tiny(
+        attention=MultiHeadConfig(qk_norm=RMSNormConfig(), qk_norm_over="all"),
+        ffn=experts(normalise=False),
+    ),
+    "deepseek": tiny(
+        ffn=experts(
+            shared=SwiGLUConfig(d_ff=96),
+            normalise=False,
+            first_dense=1,
+            dense=SwiGLUConfig(d_ff=112),
+        ),
+    ),
+    "ernie4_5-moe": tiny(
+        attention=MultiHeadConfig(num_kv_heads=2),
+        ffn=experts(
+            shared=SwiGLUConfig(d_ff=80),
+            balance_rate=0.01,
+            first_dense=1,
+            dense=SwiGLUConfig(d_ff=112),
+        ),
+    ),
+    "bailingmoe2": tiny(
+        num_layers=3,
+        attention=MultiHeadConfig(qk_norm=RMSNormConfig(), num_kv_heads=2),
+        ffn=experts(
+            gate="sigmoid",
+            num_experts=6,
+            num_groups=3,
+            top_groups=2,
+            scale=2.5,
+            shared=SwiGLUConfig(d_ff=80),
+            balance_rate=0.01,
+            first_dense=1,
+            dense=SwiGLUConfig(d_ff=112),
+        ),
+    ),
+    "bailingmoe2, of the chosen ones": tiny(
+        attention=MultiHeadConfig(qk_norm=RMSNormConfig()),
+        ffn=experts(gate="softmax_top_k", shared=SwiGLUConfig(d_ff=80), balance_rate=0.01),
+    ),
 }
 
 
@@ -120,6 +191,9 @@ def randomized(config: ModelConfig, seed: int = 0) -> TransformerLM:
         for parameter in model.parameters():
             spread = 0.1 if parameter.ndim == 1 else 0.02
             parameter.add_(spread * torch.randn(parameter.shape, generator=chance))
+        for name, buffer in model.named_buffers():
+            if name.endswith("balance_bias"):
+                buffer.add_(0.3 * torch.randn(buffer.shape, generator=chance))
     return model
 
 

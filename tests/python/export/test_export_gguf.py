@@ -12,14 +12,21 @@ import gguf
 import numpy as np
 import pytest
 import torch
-from exported import END, MODELS, TEXT, randomized, some_ids, source, tiny, tokenizer
+from exported import END, MODELS, TEXT, experts, randomized, some_ids, source, tiny, tokenizer
 from numpy_llama import logits as numpy_logits
 
 import byteloom as bl
 from byteloom.export import Source, write
 from byteloom.export.gguf import ARCHITECTURES, choose
 from byteloom.model import ModelConfig
-from byteloom.nn import GELUConfig, MultiHeadConfig, ParallelConfig, RMSNormConfig, RotaryConfig
+from byteloom.nn import (
+    GELUConfig,
+    MultiHeadConfig,
+    ParallelConfig,
+    RMSNormConfig,
+    RotaryConfig,
+    SwiGLUConfig,
+)
 from byteloom.nn.position.alibi import ALiBiConfig
 
 
@@ -29,7 +36,14 @@ def test_models_here_cover_all_architectures() -> None:
     assert set(chosen.values()) == {architecture.name for architecture in ARCHITECTURES}
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name.startswith("llama")])
+IN_NUMPY = [
+    name
+    for name, config in MODELS.items()
+    if name.startswith("llama") or config.ffn.kind == "experts"
+]
+
+
+@pytest.mark.parametrize("name", IN_NUMPY)
 def test_a_llama_from_the_file_alone_gives_the_same_logits(name: str, tmp_path: Path) -> None:
     ours, path = source(name), tmp_path / "model.gguf"
     assert write(ours, "gguf", path) == []
@@ -40,7 +54,7 @@ def test_a_llama_from_the_file_alone_gives_the_same_logits(name: str, tmp_path: 
     np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
 
 
-@pytest.mark.parametrize("name", ["llama", "llama, tied", "qwen2", "gpt2"])
+@pytest.mark.parametrize("name", ["llama", "llama, tied", "qwen2", "gpt2", "qwen2moe", "qwen3moe"])
 def test_transformers_reads_it_with_the_same_logits(name: str, tmp_path: Path) -> None:
     """Its reader of GGUF, without from_pretrained, which wants accelerate for it."""
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -51,12 +65,51 @@ def test_transformers_reads_it_with_the_same_logits(name: str, tmp_path: Path) -
     config = AutoConfig.for_model(**load_gguf_checkpoint(str(path))["config"])
     if name == "gpt2":
         config.n_positions = config.n_ctx  # which transformers does not take from the file
+    if name.endswith("moe"):  # nor these
+        field = gguf.GGUFReader(path).get_field
+        config.moe_intermediate_size = field(f"{name}.expert_feed_forward_length").contents()
+        config.norm_topk_prob = name == "qwen3moe"
+    if name == "qwen2moe":
+        size = field(f"{name}.expert_shared_feed_forward_length").contents()
+        config.shared_expert_intermediate_size = size
     theirs = AutoModelForCausalLM.from_config(config).eval()
     read = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=theirs)["tensors"]
     missing, unexpected = theirs.load_state_dict(read, strict=False)
     assert set(missing) <= {"lm_head.weight"} and not unexpected
     with torch.no_grad():
         torch.testing.assert_close(theirs(ids).logits, ours.model(ids), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["llama, experts", "qwen3moe", "qwen2moe"])
+def test_experts_are_those_of_the_folder_for_transformers(name: str, tmp_path: Path) -> None:
+    """Which has one tensor for each expert."""
+    from safetensors.numpy import load_file
+
+    ours = source(name)
+    write(ours, "gguf", tmp_path / "m")
+    write(ours, "hf", tmp_path / "folder")
+    theirs = load_file(tmp_path / "folder/model.safetensors")
+    part, words = "mlp", {"gate": "gate_proj", "up": "up_proj", "down": "down_proj"}
+    if name == "llama, experts":
+        part, words = "block_sparse_moe", {"gate": "w1", "up": "w3", "down": "w2"}
+    compared = 0
+    for tensor in gguf.GGUFReader(tmp_path / "m").tensors:
+        place = tensor.name.split(".")
+        if len(place) < 4 or not place[2].startswith("ffn_") or place[2] == "ffn_norm":
+            continue
+        at, (_, what, *kind) = f"model.layers.{place[1]}.{part}", place[2].split("_")
+        if kind == ["exps"]:
+            wanted = [f"{at}.experts.{i}.{words[what]}.weight" for i in range(5)]
+            np.testing.assert_array_equal(tensor.data, np.stack([theirs[key] for key in wanted]))
+        elif kind == ["inp"]:
+            np.testing.assert_array_equal(tensor.data, theirs[f"{at}.gate.weight"])
+        elif kind == ["inp", "shexp"]:
+            np.testing.assert_array_equal(tensor.data, theirs[f"{at}.shared_expert_gate.weight"][0])
+        else:
+            key = f"{at}.shared_expert.{words[what]}.weight"
+            np.testing.assert_array_equal(tensor.data, theirs[key])
+        compared += 1
+    assert compared == 2 * (8 if name == "qwen2moe" else 4)
 
 
 def test_transformers_makes_a_tokenizer_of_it_with_the_same_ids(
@@ -95,17 +148,37 @@ def test_names_are_those_of_the_architecture_and_shapes_what_keys_say(
     config = ours.config
     assert key("block_count") == config.num_layers and key("context_length") == 256
     assert tensors["token_embd.weight"].shape == (key("vocab_size"), key("embedding_length"))
-    up = tensors["blk.0.ffn_up.weight"]
-    assert up.shape == (key("feed_forward_length"), key("embedding_length"))
+    width, inner = key("embedding_length"), key("feed_forward_length")
+    if "blk.0.ffn_up.weight" in tensors:
+        assert tensors["blk.0.ffn_up.weight"].shape == (inner, width)
+    if config.ffn.kind == "experts":
+        count, inner = key("expert_count"), key("expert_feed_forward_length")
+        assert tensors["blk.1.ffn_gate_inp.weight"].shape == (count, width)
+        for part in ("gate", "up"):
+            assert tensors[f"blk.1.ffn_{part}_exps.weight"].shape == (count, inner, width)
+        assert tensors["blk.1.ffn_down_exps.weight"].shape == (count, width, inner)
+        assert key("expert_used_count") == config.ffn.top_k
+    if config.ffn.kind == "experts" and config.ffn.shared is not None:
+        inner = tensors["blk.1.ffn_up_shexp.weight"].shape[0]
+        if architecture == "deepseek":
+            assert inner == key("expert_shared_count") * key("expert_feed_forward_length")
+        else:
+            assert inner == key("expert_shared_feed_forward_length")
     queries = key("attention.head_count") * key("attention.key_length")
     assert tensors["blk.1.attn_output.weight"].shape == (key("embedding_length"), queries)
     pairs = key("attention.head_count_kv") * key("attention.value_length")
-    if architecture != "gpt2":
+    if architecture == "bailingmoe2":
+        assert tensors["blk.1.attn_qkv.weight"].shape[0] == queries + 2 * pairs
+    elif architecture != "gpt2":
         assert tensors["blk.1.attn_k.weight"].shape[0] == pairs
+    if architecture != "gpt2":
         assert key("rope.dimension_count") == key("attention.key_length")
 
 
-@pytest.mark.parametrize("name", ["qwen2", "smollm3", "cohere2", "gpt2", "olmo2", "command-r"])
+WHOLE = ("qwen2", "smollm3", "cohere2", "gpt2", "olmo2", "command-r")
+
+
+@pytest.mark.parametrize("name", [*WHOLE, "llama, experts", "qwen2moe", "olmoe", "ernie4_5-moe"])
 def test_every_weight_is_in_the_file_and_none_is_changed(name: str, tmp_path: Path) -> None:
     ours, path = source(name), tmp_path / "model.gguf"
     write(ours, "gguf", path)
@@ -115,17 +188,20 @@ def test_every_weight_is_in_the_file_and_none_is_changed(name: str, tmp_path: Pa
     unused = {"ln2"} if ours.config.block.kind == "parallel" else set()
     wanted = np.concatenate(
         [
-            parameter.detach().numpy().ravel()
-            for key, parameter in ours.model.named_parameters()
-            if not unused & set(key.split("."))
+            tensor.detach().numpy().ravel()
+            for key, tensor in (*ours.model.named_parameters(), *ours.model.named_buffers())
+            if not unused & set(key.split(".")) and (tensor.requires_grad or key.endswith("_bias"))
         ]
     )
     np.testing.assert_array_equal(np.sort(found), np.sort(wanted))
 
 
 @pytest.mark.parametrize("dtype", ["fp16", "bf16"])
-def test_matrices_are_rounded_and_vectors_are_not(dtype: str, tmp_path: Path) -> None:
-    ours = source("gpt2")
+@pytest.mark.parametrize("name", ["gpt2", "qwen2moe"])
+def test_matrices_are_rounded_and_vectors_and_routers_are_not(
+    name: str, dtype: str, tmp_path: Path
+) -> None:
+    ours = source(name)
     for kind in ("fp32", dtype):
         write(ours, "gguf", tmp_path / kind, kind)
     wide, narrow = (gguf.GGUFReader(tmp_path / kind).tensors for kind in ("fp32", dtype))
@@ -133,7 +209,8 @@ def test_matrices_are_rounded_and_vectors_are_not(dtype: str, tmp_path: Path) ->
     types = {"fp16": gguf.GGMLQuantizationType.F16, "bf16": gguf.GGMLQuantizationType.BF16}
     for exact, rounded in zip(wide, narrow, strict=True):
         wanted = torch.from_numpy(exact.data.copy())
-        is_narrow = wanted.ndim == 2 and exact.name != "position_embd.weight"
+        is_narrow = wanted.ndim > 1 and exact.name != "position_embd.weight"
+        is_narrow = is_narrow and "ffn_gate_inp" not in exact.name
         assert (rounded.tensor_type == types[dtype]) == is_narrow
         if is_narrow:
             wanted = wanted.to(torch_type).float()
@@ -196,6 +273,9 @@ def test_a_pattern_that_llama_cpp_has_not_quite_is_said(pattern: str, tmp_path: 
     assert len(remarks) == 1 and f"the pattern {pattern}" in remarks[0]
 
 
+OVER_ALL = MultiHeadConfig(qk_norm=RMSNormConfig(), qk_norm_over="all")
+
+
 def pre_of(path: Path) -> str:
     return gguf.GGUFReader(path).get_field("tokenizer.ggml.pre").contents()
 
@@ -219,6 +299,39 @@ def pre_of(path: Path) -> str:
             "gemma2, .*: embedding_scale is None, not sqrt",
         ),
         (replace(MODELS["gemma2"], logit_soft_cap=None), "logit_soft_cap is missing"),
+        (tiny(ffn=experts(every=2)), "llama, .*: ffn.every is 2, not 1"),
+        (tiny(ffn=experts(first_dense=2)), "ffn.first_dense is 2"),
+        (tiny(ffn=experts(gate="sigmoid")), "ffn.gate is 'sigmoid', not 'softmax' or 'softmax_to"),
+        (tiny(ffn=experts(normalise=False)), "llama, .*: ffn.normalise is False, not True"),
+        (
+            tiny(ffn=experts(num_experts=6, num_groups=3, top_groups=1)),
+            "ffn.top_groups is 1, not all 3",
+        ),
+        (
+            tiny(ffn=experts(gate="softmax_top_k", balance_rate=0.1, first_dense=1)),
+            "ernie4_5-moe, .*: ffn.gate is 'softmax_top_k', not 'softmax', with ffn.balance_rate",
+        ),
+        (
+            replace(MODELS["qwen3moe"], ffn=experts(balance_rate=0.1)),
+            "qwen3moe, .*: ffn.balance_rate is 0.1, not None",
+        ),
+        (
+            tiny(ffn=experts(expert=SwiGLUConfig(bias=True))),
+            "llama, .*: ffn.expert.bias is True, not False",
+        ),
+        (tiny(ffn=experts(expert=GELUConfig())), "ffn.expert.kind is 'gelu', not 'swiglu'"),
+        (
+            replace(MODELS["ernie4_5-moe"], ffn=experts(first_dense=1, dense=GELUConfig())),
+            "ffn.dense.kind is 'gelu', not 'swiglu'",
+        ),
+        (
+            replace(MODELS["deepseek"], ffn=experts(shared=SwiGLUConfig(d_ff=80), normalise=False)),
+            "deepseek, .*: ffn.shared.d_ff is 80, no multiple of ffn.expert.d_ff",
+        ),
+        (
+            replace(MODELS["olmoe"], attention=replace(OVER_ALL, num_kv_heads=2)),
+            "olmoe, .*: attention.num_kv_heads is 2, not num_heads",
+        ),
     ],
 )
 def test_what_no_architecture_has_is_refused_by_its_key(

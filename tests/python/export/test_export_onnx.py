@@ -9,16 +9,17 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 import torch
-from exported import MODELS, TEXT, randomized, some_ids, tiny, tokenizer
+from exported import MODELS, TEXT, experts, randomized, some_ids, tiny, tokenizer
 
 import byteloom as bl
 from byteloom import config
 from byteloom.export import Source, onnx, write
 from byteloom.model import ModelConfig
-from byteloom.nn import LayerNormConfig, MultiHeadConfig
+from byteloom.nn import GELUConfig, LayerNormConfig, MultiHeadConfig, SwiGLUConfig
 from byteloom.nn.position.learned import LearnedConfig
 
-#: Turned by places, with groups; added places, and a window, which sees distances.
+#: Turned by places, with groups; added places, and a window, which sees distances; experts with
+#: biases, in groups, beside a shared one.
 EXPORTED = {
     "rotary": MODELS["llama, all options"],
     "learned": tiny(
@@ -26,6 +27,19 @@ EXPORTED = {
         position=LearnedConfig(),
         norm=LayerNormConfig(bias=True),
         attention=MultiHeadConfig(window=5),
+    ),
+    "experts": tiny(
+        num_layers=1,
+        ffn=experts(
+            expert=SwiGLUConfig(d_ff=48, bias=True),
+            shared=GELUConfig(d_ff=80),
+            shared_gate=True,
+            gate="sigmoid",
+            num_experts=6,
+            num_groups=3,
+            top_groups=2,
+            balance_rate=0.01,
+        ),
     ),
 }
 

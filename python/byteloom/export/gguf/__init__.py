@@ -14,9 +14,11 @@ from torch import Tensor
 
 from byteloom import __version__
 from byteloom.atomic import atomic_path
-from byteloom.export.expressible import refuse
+from byteloom.export.expressible import differences, refuse
 from byteloom.export.gguf.architecture import Architecture
 from byteloom.export.gguf.command_r import Cohere2, CommandR
+from byteloom.export.gguf.deepseek import DeepSeek, Ernie, Ling2
+from byteloom.export.gguf.experts import Mixtral, OLMoE, Qwen2MoE, Qwen3MoE
 from byteloom.export.gguf.gemma2 import Gemma2
 from byteloom.export.gguf.gpt2 import GPT2
 from byteloom.export.gguf.llama import Llama, Qwen2, Qwen3, SmolLM3
@@ -36,6 +38,13 @@ ARCHITECTURES: tuple[Architecture, ...] = (
     CommandR(),
     Cohere2(),
     GPT2(),
+    Mixtral(),
+    Qwen3MoE(),
+    Qwen2MoE(),
+    OLMoE(),
+    DeepSeek(),
+    Ernie(),
+    Ling2(),
 )
 
 
@@ -49,14 +58,21 @@ def choose(config: ModelConfig) -> Architecture:
         >>> choose(ModelConfig(vocab_size=10)).name
         'llama'
     """
-    problems = {one: one.problems(config) for one in ARCHITECTURES}
-    nearest = min(ARCHITECTURES, key=lambda one: len(problems[one]))
+    has_experts = config.ffn.kind == "experts"
+    problems = {
+        one: one.problems(config) for one in ARCHITECTURES if one.has_experts == has_experts
+    }
+    # Nearest is where each key alone is right, then where the fewest are wrong.
+    nearest = min(
+        problems,
+        key=lambda one: (bool(differences(config, one.fixed, one.free)), len(problems[one])),
+    )
     refuse(f"GGUF's nearest architecture, {nearest.name},", problems[nearest])
     return nearest
 
 
 def write(source: Source, destination: Path, dtype: str = "fp32") -> list[str]:
-    """Writes the file; vectors, and learned positions, are float32 in any case.
+    """Writes the file; vectors, learned positions and routers are float32 in any case.
 
     Raises:
         ValueError: a model that no architecture expresses, or a tokenizer whose pattern llama.cpp
@@ -77,13 +93,16 @@ def write(source: Source, destination: Path, dtype: str = "fp32") -> list[str]:
         }
         writer.add_file_type(types[dtype])
         for key, value in architecture.keys(source.model).items():
-            if isinstance(value, float):
+            if isinstance(value, bool):
+                writer.add_bool(f"{architecture.name}.{key}", value)
+            elif isinstance(value, float):
                 writer.add_float32(f"{architecture.name}.{key}", value)
             else:
                 writer.add_uint32(f"{architecture.name}.{key}", value)
         remarks = _add_vocabulary(writer, source)
         for name, tensor in architecture.tensors(source.model).items():
-            kind = "fp32" if tensor.ndim < 2 or name.startswith("position") else dtype
+            is_wide = tensor.ndim < 2 or "ffn_gate_inp" in name or name.startswith("position")
+            kind = "fp32" if is_wide else dtype
             _ADD[kind](writer, name, tensor)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()

@@ -41,6 +41,10 @@ class Architecture(ABC):
     """The key of the norms' epsilon."""
     tied: ClassVar[bool] = False
     """Whether the output map is always the table of embeddings."""
+    own_output: ClassVar[bool] = False
+    """Whether there must be an output map."""
+    has_experts: ClassVar[bool] = False
+    """Whether it is for models with experts."""
 
     def problems(self, config: ModelConfig) -> list[str]:
         """Why it is not this model; empty if it is."""
@@ -64,7 +68,7 @@ class Architecture(ABC):
             "context_length": config.context_length,
             "embedding_length": config.d_model,
             "block_count": config.num_layers,
-            "feed_forward_length": len(weight_of(first(model), "ffn.w1")),
+            "feed_forward_length": self.inner_size(model),
             "attention.head_count": config.num_heads,
             "attention.head_count_kv": config.num_heads // attention.group,
             "attention.key_length": attention.d_head,
@@ -72,6 +76,10 @@ class Architecture(ABC):
             self.norm_key: getattr(config.norm, "eps", 1e-5),
             **rotary,
         }
+
+    def inner_size(self, model: TransformerLM) -> int:
+        """That of feed-forward networks."""
+        return len(weight_of(first(model), "ffn.w1"))
 
     def tensors(self, model: TransformerLM) -> dict[str, Tensor]:
         """The weights, in float32, under llama.cpp's names."""
@@ -96,7 +104,8 @@ class Architecture(ABC):
         scale = config.embedding_scale or 1.0
         found |= linear(model.token_embeddings, "token_embd", scale)
         # Left out, it is the table of embeddings.
-        if not config.tie_embeddings or scale != 1 or model.lm_head.scale != 1:
+        is_table = config.tie_embeddings and scale == 1 and model.lm_head.scale == 1
+        if self.own_output or not is_table:
             found |= linear(model.lm_head, "output", model.lm_head.scale)
         return found
 

@@ -27,7 +27,8 @@ _FIXED: Mapping[str, Any] = {
     "ffn.kind": "swiglu",
     "block.kind": "pre",
 }
-_FREE = frozenset(
+#: Keys that may be anything in all of them.
+FREE = frozenset(
     {
         *("norm.eps", "norm.unit_offset", "position.theta", "position.layout"),
         *("attention.num_kv_heads", "attention.scale", "block.residual_scale"),
@@ -45,7 +46,7 @@ class Llama(Architecture):
     name = "llama"
     layout: ClassVar[Layout] = "interleaved"
     fixed = _FIXED
-    free = _FREE | {
+    free = FREE | {
         *("attention.d_head", "attention.bias", "attention.output_bias", "ffn.bias"),
         *("position.scaling", "position.scaling.*"),
     }
@@ -81,7 +82,7 @@ class Qwen2(Llama):
     name = "qwen2"
     layout = "half"
     fixed: ClassVar[Mapping[str, Any]] = {**_FIXED, "attention.bias": True}
-    free = _FREE | {"attention.d_head"}
+    free = FREE | {"attention.d_head"}
 
     def more_problems(self, config: ModelConfig) -> list[str]:
         """Heads share the width."""
@@ -98,7 +99,7 @@ class Qwen3(Llama):
         "attention.qk_norm.kind": "rmsnorm",
         "attention.qk_norm_over": "head",
     }
-    free = _FREE | {"attention.d_head", "attention.qk_norm", "attention.qk_norm.*"}
+    free = FREE | {"attention.d_head", "attention.qk_norm", "attention.qk_norm.*"}
 
     def more_problems(self, config: ModelConfig) -> list[str]:
         """One epsilon for all norms."""
@@ -110,7 +111,7 @@ class SmolLM3(Llama):
 
     name = "smollm3"
     fixed: ClassVar[Mapping[str, Any]] = {**_FIXED, "positionless_every": 4}
-    free = _FREE | {"attention.d_head", "attention.bias", "attention.output_bias", "ffn.bias"}
+    free = FREE | {"attention.d_head", "attention.bias", "attention.output_bias", "ffn.bias"}
 
 
 def angles(position: RotaryConfig, d_head: int) -> tuple[Tensor, Tensor, float]:

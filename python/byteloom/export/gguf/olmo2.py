@@ -13,7 +13,7 @@ from byteloom.export.gguf.architecture import (
     other_epsilon,
     own_head_size,
 )
-from byteloom.export.gguf.layout import linear, norm
+from byteloom.export.gguf.layout import norm
 from byteloom.model import ModelConfig, TransformerLM
 from byteloom.nn import Block
 
@@ -23,6 +23,7 @@ class Olmo2(Architecture):
 
     name = "olmo2"
     layout = "half"
+    own_output = True
     fixed: ClassVar[Mapping[str, Any]] = {
         **COMMON,
         "norm.kind": "rmsnorm",
@@ -43,11 +44,6 @@ class Olmo2(Architecture):
     def more_problems(self, config: ModelConfig) -> list[str]:
         """Heads share the width; one epsilon for all norms."""
         return own_head_size(config) + other_epsilon(config)
-
-    def outside(self, model: TransformerLM) -> dict[str, Tensor]:
-        """It always has an output map."""
-        output = linear(model.lm_head, "output", model.lm_head.scale)
-        return super().outside(model) | output
 
     def block(self, model: TransformerLM, layer: Block) -> dict[str, Tensor]:
         """Norms behind the parts."""

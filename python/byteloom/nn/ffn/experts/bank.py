@@ -51,7 +51,9 @@ class StackedLinear(nn.Module):
             return y
         if ends is None:
             return y + self.bias[:, None].to(y.dtype)
-        expert = torch.searchsorted(ends, torch.arange(len(x), device=x.device), right=True)
+        # Not len(x): exported, that would be one number for all texts.
+        rows = torch.arange(x.shape[0], device=x.device)
+        expert = torch.searchsorted(ends, rows, right=True)
         return y + self.bias[expert].to(y.dtype)
 
     def extra_repr(self) -> str:

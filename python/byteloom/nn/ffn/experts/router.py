@@ -99,7 +99,8 @@ class Router(nn.Module):
         self, scores: Float[Tensor, "tokens experts"]
     ) -> Float[Tensor, "tokens experts"]:
         """The scores, with all that are in other groups out of the question."""
-        by_group = scores.view(len(scores), self.num_groups, -1)
+        # Not len(scores): exported, that would be one number for all texts.
+        by_group = scores.view(-1, self.num_groups, scores.shape[-1] // self.num_groups)
         best = by_group.topk(2, dim=-1).values.sum(-1).topk(self.top_groups, dim=-1).indices
         is_best = torch.zeros_like(by_group[..., 0], dtype=torch.bool).scatter(1, best, True)
         return by_group.masked_fill(~is_best[..., None], -torch.inf).flatten(1)
