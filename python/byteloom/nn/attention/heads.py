@@ -165,13 +165,18 @@ class Heads(nn.Module):
         if self.backend == "reference":
             k, v = (x.repeat_interleave(self.group, dim=-3) for x in (k, v))
             return scaled_dot_product_attention(q, k, v, mask, bias, self.scale, self.soft_cap)
+        hidden = mask
         if bias is not None:
-            mask = bias if mask is None else torch.where(mask, bias, -torch.inf)
+            hidden = bias if mask is None else torch.where(mask, bias, -torch.inf)
         # Told so, the kernel skips what the mask hides.
-        is_causal = causal and mask is None and queries == keys
-        return F.scaled_dot_product_attention(
-            q, k, v, mask, is_causal=is_causal, scale=self.scale, enable_gqa=self.group > 1
+        is_causal = causal and hidden is None and queries == keys
+        mixed = F.scaled_dot_product_attention(
+            q, k, v, hidden, is_causal=is_causal, scale=self.scale, enable_gqa=self.group > 1
         )
+        if mask is not None and mixed.is_cuda:
+            # To a query that sees nothing, some of the kernels give something.
+            mixed = mixed.masked_fill(~mask.any(-1, keepdim=True), 0)
+        return mixed
 
     def _normed(self, x: Tensor, norm: nn.Module | None) -> Tensor:
         if norm is None:
