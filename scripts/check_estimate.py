@@ -112,7 +112,11 @@ def measure_peak(run: Run, batches: Sequence[Batch]) -> int:
         torch.cuda.synchronize(run.device)
         return torch.cuda.max_memory_allocated(run.device)
     states = [x for state in run.optimizer.state.values() for x in state.values()]
+    lost = [] if run.narrow is None else run.narrow.lost
+    average = {} if run.average is None else run.average.average
     there = [
+        *lost,
+        *average.values(),
         *run.model.parameters(),
         *run.model.buffers(),
         *states,
