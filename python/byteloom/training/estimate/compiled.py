@@ -28,7 +28,10 @@ _READS = 4
 
 @contextmanager
 def compiled(
-    function: Callable[..., Any], ledger: Ledger, then: Callable[[], None]
+    function: Callable[..., Any],
+    ledger: Ledger,
+    then: Callable[[], None],
+    segments: Callable[[str, str], Sequence[str] | None],
 ) -> Iterator[Callable[..., Any]]:
     """The function as torch.compile has it, whose graphs are not run but put down.
 
@@ -39,6 +42,7 @@ def compiled(
         function: tensors -> a tensor.
         ledger: where it is put down.
         then: what is called whenever it is over.
+        segments: "forward" or "backward", a module's name -> the segments it is in, if it is known.
 
     Raises:
         Exception: of any kind, where torch lacks what this takes, which is not public.
@@ -47,7 +51,8 @@ def compiled(
     from torch._inductor.compile_fx import compile_fx
 
     def take(graph: fx.GraphModule, _: Any, **settings: Any) -> Callable[[list[Any]], Any]:
-        return _Replay(graph, ledger, "backward" if settings.get("is_backward") else "forward")
+        phase = "backward" if settings.get("is_backward") else "forward"
+        return _Replay(graph, ledger, phase, lambda module: segments(phase, module))
 
     def backend(graph: fx.GraphModule, inputs: Sequence[Any]) -> Any:
         with ledger.away():
@@ -75,13 +80,24 @@ def compiled(
 class _Replay:
     """A graph, called as the code would be that is made of it."""
 
-    def __init__(self, module: fx.GraphModule, ledger: Ledger, phase: str) -> None:
+    def __init__(
+        self,
+        module: fx.GraphModule,
+        ledger: Ledger,
+        phase: str,
+        segments: Callable[[str], Sequence[str] | None],
+    ) -> None:
         self.module, self.ledger, self.phase = module, ledger, phase
         #: Arguments come in a list, which is emptied: nobody else holds on to them.
         self._boxed_call = True
         nodes = list(module.graph.nodes)
         self.held = _held(nodes)
         self.ends = _ends(nodes, self.held)
+        self.segments: dict[fx.Node, Sequence[str]] = {}
+        for node in self.held:
+            found = [names for name in _modules(node) if (names := segments(name)) is not None]
+            if found:
+                self.segments[node] = found[0]
 
     def __call__(self, args: list[Any]) -> Any:
         """Puts down what comes and goes."""
@@ -100,6 +116,8 @@ class _Replay:
                 for name in ended:
                     del env[name]
                 ended = ()
+            if node in self.segments:
+                self.ledger.enter(self.phase, self.segments[node])
             if node in self.held:
                 self.ledger.note_new(tree_leaves(env[node]), self.phase)
             for name in ended:
@@ -146,6 +164,12 @@ def _ends(nodes: Sequence[fx.Node], held: set[fx.Node]) -> dict[int, list[fx.Nod
         )
         ends.setdefault(last[node], []).append(node)
     return ends
+
+
+def _modules(node: fx.Node) -> list[str]:
+    """The names of the modules it comes from, or that its gradients are of."""
+    found = node.meta.get("nn_module_stack") or node.meta.get("fwd_nn_module_stack") or {}
+    return [path.removeprefix("L['self'].") for path, _ in found.values()]
 
 
 def _is_view(node: fx.Node) -> bool:

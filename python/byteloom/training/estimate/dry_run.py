@@ -7,7 +7,7 @@ makes it, and :class:`Ledger` watches.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -144,30 +144,38 @@ class DryRun:
 
     def _mark_blocks(self, before: str, layers: nn.ModuleList) -> None:
         """Names the segments: those of the first blocks, of the last, and what is between them."""
-        last, ledger = len(layers) - 1, self.ledger
-
-        def names(phase: str, i: int) -> list[str]:
-            ends = {"first": 0, "second": 1, "last but one": last - 1, "last": last}
-            return [f"{phase}, {before}{name} block" for name, at in ends.items() if at == i]
-
+        ledger = self.ledger
         for i, layer in enumerate(layers):
+            names = _names(before, i, len(layers))
 
-            def begin(_: Any, __: Any, i: int = i) -> None:
+            def begin(_: Any, __: Any, names: Sequence[str] = names) -> None:
                 if ledger.phase == "forward":
-                    ledger.enter("forward", names("forward", i))
+                    ledger.enter("forward", [f"forward, {name}" for name in names])
 
-            def end(_: Any, __: Any, output: Any, i: int = i) -> None:
+            def end(_: Any, __: Any, output: Any, names: Sequence[str] = names) -> None:
                 if ledger.phase == "forward":
-                    output.register_hook(lambda _: ledger.enter("backward", names("backward", i)))
+                    backward = [f"backward, {name}" for name in names]
+                    output.register_hook(lambda _: ledger.enter("backward", backward))
 
             layer.register_forward_pre_hook(begin)
             layer.register_forward_hook(end)
 
     def _hidden(self, objective: Any) -> AbstractContextManager[Callable[..., Tensor]]:
         """What the blocks make of a batch, and it is put down where they begin and end."""
-        plain, ledger = objective.hidden, self.ledger
+        plain = objective.hidden
         if self.is_compiled:
-            return compiled(plain, ledger, self._enter_loss)
+            modules = {module: name for name, module in self.model.named_modules()}
+            known = {
+                f"{modules[layers]}.{i}": _names(before, i, len(layers))
+                for before, layers in stand_in.stacks(self.model).items()
+                for i in range(len(layers))
+            }
+
+            def segments(phase: str, module: str) -> list[str] | None:
+                names = known.get(module)
+                return None if names is None else [f"{phase}, {name}" for name in names]
+
+            return compiled(plain, self.ledger, self._enter_loss, segments)
 
         def hidden(*args: Any, **kwargs: Any) -> Tensor:
             found: Tensor = plain(*args, **kwargs)
@@ -189,7 +197,9 @@ class DryRun:
         def loss(hidden: Tensor, targets: Tensor, *args: Any, **_: Any) -> Sums:
             # Only decoders and encoder-decoders have a loss that is compiled.
             if training.compile and self.config.model.kind != "encoder":
-                ledger.fused = (vocab, torch.float32) if training.dtype in _NARROW else None
+                ledger.fused = (
+                    (vocab, torch.float32) if training.dtype in ("bf16", "fp16") else None
+                )
             piece = piece_size(targets.numel(), vocab, self.device)
             sums: Sums = of_head(hidden, targets, training.z_loss, piece)
             ledger.fused = None
@@ -228,4 +238,7 @@ class DryRun:
         return saved_tensors_hooks(pack, unpack)
 
 
-_NARROW = ("bf16", "fp16")
+def _names(before: str, i: int, count: int) -> list[str]:
+    """What a block is called: a stack's first and last ones have names."""
+    ends = {"first": 0, "second": 1, "last but one": count - 2, "last": count - 1}
+    return [f"{before}{name} block" for name, place in ends.items() if place == i]

@@ -123,7 +123,10 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
             is_score = func is _aten.bmm.default and self.part == "attention"
             kind = "scores" if is_score or _is_attention(func) else "products"
             again = self.phase == "backward" and bool(self._inside)
-            self.flops["recomputed" if again else self.phase, self.part, kind] += flops
+            phase = "recomputed" if again else self.phase
+            if phase == "loss" and torch.is_grad_enabled():
+                phase = "forward"  # what a head computes before the loss, whose gradients come late
+            self.flops[phase, self.part, kind] += flops
         new = [tensor for tensor in made if self._is_new(tensor)]
         if new:
             self.note(new, self.phase)
