@@ -47,6 +47,8 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.flops: Counter[tuple[str, str, str]] = Counter()
         #: Tensors of this last dimension and type stay within one kernel, and are not held.
         self.fused: tuple[int, torch.dtype] | None = None
+        #: Products of this last dimension lie where the kernel behind them puts its result.
+        self.overwritten: int | None = None
         #: How many numbers of a mask are true, as tensors that hold nothing cannot tell.
         self.chosen = 0
         self._watched: list[Tensor] = []
@@ -128,6 +130,8 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 phase = "forward"  # what a head computes before the loss, whose gradients come late
             self.flops[phase, self.part, kind] += flops
         new = [tensor for tensor in made if self._is_new(tensor)]
+        if func is _aten.mm.default and result.shape[-1] == self.overwritten:
+            new = []
         if new:
             self.note(new, self.phase)
         return result
