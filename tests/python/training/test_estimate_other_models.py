@@ -103,7 +103,7 @@ def test_the_command_needs_no_tokenizer(tmp_path: Path, capsys: pytest.CaptureFi
     alone = tmp_path / "alone.toml"
     alone.write_text(
         '[data]\ntrain = "nowhere.npy"\ntokenizer = "nowhere.json"\n'
-        '[model]\nkind = "encoder_decoder"\nvocab_size = 100\nd_model = 64\n'
+        '[model]\nkind = "encoder_decoder"\nvocab_size = 100\nd_model = 64\nnum_layers = 2\n'
     )
     assert main([str(alone), "--device-name", "H100", "--depth", "3"]) == 0
     text = capsys.readouterr().out
