@@ -74,7 +74,9 @@ def test_the_peak_is_that_of_a_real_step(folder: Path, over: dict[str, Any]) -> 
     run_config = make(folder, **over)
     taken = trace(run_config, "cpu")
     said = max(purposes.total() for purposes in taken.peaks.values())
-    assert said == pytest.approx(peak_of_a_step(build(run_config)), rel=0.01)
+    # Where a CPU takes bf16 from fp32, it makes a wide copy for itself, which nobody sees.
+    rel = 0.02 if run_config.training.rounding == "compensated" else 0.01
+    assert said == pytest.approx(peak_of_a_step(build(run_config)), rel=rel)
 
 
 @pytest.mark.parametrize("num_layers", [1, 2, 7])
