@@ -111,8 +111,9 @@ class DryRun:
     def _make_state(self) -> None:
         """Gives the optimizer the state that it has in all steps but the first."""
         run, optimizer = self.run, self.run.optimizer
-        if isinstance(optimizer, AdamW) and optimizer.fused == "auto" and self.device == "cuda":
-            optimizer.fused = "fused"
+        if isinstance(optimizer, AdamW) and optimizer.fused == "auto":
+            # As it chooses for the device that is meant.
+            optimizer.fused = "fused" if self.device in ("cuda", "cpu") else "foreach"
         for parameter in self.model.parameters():
             parameter.grad = torch.empty_like(parameter)
         run.update()
