@@ -9,7 +9,8 @@ Prints a table, and exits with 1 if memory is further off than --tolerance, or a
 Examples:
   python scripts/check_estimate.py                        # three sizes on this machine
   python scripts/check_estimate.py --device cuda --sizes course 134m --dtypes bf16 --batch 32
-  python scripts/check_estimate.py --compile --tolerance 0.25
+  python scripts/check_estimate.py --compile --recompute none block
+  python scripts/check_estimate.py --weights bf16 --rounding compensated --dtypes bf16
 """
 
 from __future__ import annotations
@@ -112,7 +113,11 @@ def measure_peak(run: Run, batches: Sequence[Batch]) -> int:
         torch.cuda.synchronize(run.device)
         return torch.cuda.max_memory_allocated(run.device)
     states = [x for state in run.optimizer.state.values() for x in state.values()]
+    lost = [] if run.narrow is None else run.narrow.lost
+    average = {} if run.average is None else run.average.average
     there = [
+        *lost,
+        *average.values(),
         *run.model.parameters(),
         *run.model.buffers(),
         *states,
@@ -156,6 +161,8 @@ def main() -> int:
     parser.add_argument("--batch", type=int, help="windows a batch, in place of the size's own")
     parser.add_argument("--accumulation", type=int, default=1)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--weights", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--rounding", default="stochastic", choices=["stochastic", "compensated"])
     parser.add_argument("--offload", action="store_true")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--steps", type=int, default=3, help="to time")
@@ -173,6 +180,8 @@ def main() -> int:
                         dtype=dtype,
                         recompute=recompute,
                         compile=args.compile,
+                        weights=args.weights,
+                        rounding=args.rounding,
                         offload=args.offload,
                         accumulation=args.accumulation,
                         device=args.device,

@@ -29,8 +29,8 @@ examples:
   byteloom estimate runs/tiny --json | jq .memory.peak.bytes
 
 memory is that of the tensors, found by doing one step on tensors that hold nothing; with
-training.compile it is a model of what the compiler keeps, which may be a quarter off. time is that
-of a few steps with random tokens on this machine, if no other device is named
+training.compile, of the graphs that the compiler makes of it. time is that of a few steps with
+random tokens on this machine, if no other device is named
 """
 
 

@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from byteloom.training.estimate.memory import Peak
 
 
+#: What is to be known about the figures of memory.
+_SOURCES = {
+    "code": "",
+    "compiler": "\ncompiled: what the compiler keeps, and a model of what its kernels take beside",
+    "guess": "\ncompiled: this torch does not tell what it keeps: a guess, maybe a quarter off",
+}
+
+
 def print_estimate(found: Estimate, run_config: RunConfig, depth: int) -> None:
     """Tables, and the verdict in the end."""
     sections = (
@@ -72,7 +80,7 @@ def _memory(found: Estimate, run_config: RunConfig) -> str:
     pieces = f"of {memory.logits_tokens:,} tokens, which exist at once"
     how = f"{training.dtype}, recompute = {training.recompute}"
     rows = [
-        ["weights", _size(memory.weights), "fp32"],
+        ["weights", _size(memory.weights), training.weights],
         ["gradients", _size(memory.gradients), ""],
         ["optimizer state", _size(memory.optimizer_state), run_config.optimizer.kind],
         ["activations", _size(memory.activations),
@@ -88,9 +96,7 @@ def _memory(found: Estimate, run_config: RunConfig) -> str:
     if memory.offloaded:
         rows.append(["offloaded", _size(memory.offloaded), "in main memory"])
     text = table(["memory", "bytes", "of it"], rows)
-    if found.is_exact:
-        return text
-    return f"{text}\ncompiled: a model of what the compiler keeps, which may be a quarter off"
+    return text + _SOURCES[found.memory_source]
 
 
 def _peak(peak: Peak) -> list[str]:

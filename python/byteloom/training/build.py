@@ -51,8 +51,17 @@ def build(run_config: RunConfig, start: TransformerLM | None = None) -> Run:
     return run
 
 
-def assemble(run_config: RunConfig, start: TransformerLM | None = None) -> Run:
+def assemble(
+    run_config: RunConfig,
+    start: TransformerLM | None = None,
+    make_objective: Callable[[RunConfig, AnyModel], Callable[..., Sums]] | None = None,
+) -> Run:
     """Makes a run without its token files, which has no batches; otherwise as :func:`build`.
+
+    Args:
+        run_config: all that decides what it computes.
+        start: whose weights it has instead of fresh ones.
+        make_objective: in place of :func:`objective`, which may need the tokenizer.
 
     Raises:
         ValueError: a device that this machine lacks; weights of another model.
@@ -63,7 +72,9 @@ def assemble(run_config: RunConfig, start: TransformerLM | None = None) -> Run:
         torch.set_num_threads(training.num_threads)
     set_precision(training.dtype, training.deterministic)
     torch.manual_seed(training.seed)
-    model = run_config.model.build().to(device)
+    model = run_config.model.build()
+    if device.type != "cpu":  # where it is made
+        model = model.to(device)
     if start is not None:
         Checkpoint.of(start, None, 0).restore(model, name="training.start")
     model.recomputing = Recomputing(training.recompute)
@@ -73,7 +84,7 @@ def assemble(run_config: RunConfig, start: TransformerLM | None = None) -> Run:
         config=run_config,
         device=device,
         model=model,
-        objective=objective(run_config, model),
+        objective=(make_objective or objective)(run_config, model),
         optimizer=optimizer,
         schedule=run_config.schedule.build(training.steps),
         batches=None,  # type: ignore[arg-type]

@@ -36,14 +36,14 @@ class Objective:
         self.separator = separator
         if compiled and any(hasattr(part, "end_step") for part in model.modules()):
             let_layers_note()
-        self._hidden = cast(
+        self.hidden = cast(
             Callable[..., Tensor], torch.compile(model.hidden) if compiled else model.hidden
         )
 
     def __call__(self, inputs: Tensor, targets: Tensor) -> Sums:
         """Sums over the targets."""
         documents = None if self.separator is None else document_numbers(inputs, self.separator)
-        hidden = self._hidden(inputs, documents=documents)
+        hidden = self.hidden(inputs, documents=documents)
         return self.model.lm_head.loss(hidden, targets, self.z_loss, compiled=self.compiled)
 
 

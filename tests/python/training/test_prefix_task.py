@@ -183,7 +183,7 @@ def test_from_a_file_to_figures_and_text(
     assert eval_command.main([*command, "--by-document"]) == 1
     assert "learned only those behind a prefix" in capsys.readouterr().err
     assert estimate_command.main([str(path)]) == 1
-    assert "estimates are of runs that learn the next token" in capsys.readouterr().err
+    assert "that learn the next token" in capsys.readouterr().err
 
     prompt, how = "def f(x):", {"max_new_tokens": 30, "temperature": 0.8, "seed": 1}
     argv = ["--prompt", prompt, "--max-new-tokens", "30", "--seed", "1", "--stop", ""]

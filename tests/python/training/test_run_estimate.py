@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch.profiler import ProfilerActivity, profile
+from measured import batches_of, peak_of_a_step
 from torch.utils.flop_counter import FlopCounterMode
 
 from byteloom import config
@@ -48,34 +48,12 @@ def make(folder: Path, **over: Any) -> RunConfig:
     return make_config(folder, **base)
 
 
+NARROW = {"dtype": "bf16", "weights": "bf16"}
 OPTIMIZERS = ["adamw", "sgd", "lion", "muon"]
 
 
 def say(run_config: RunConfig) -> Estimate:
     return estimate(run_config, ELSEWHERE)
-
-
-def batches_of(run: Run) -> list[Any]:
-    return [run.batches.batch_at(i) for i in range(run.config.training.accumulation)]
-
-
-def peak_of_a_step(run: Run) -> int:
-    """Bytes of tensors at the peak of a step that is not the first, by torch's profiler."""
-    train_step(run, batches_of(run))
-    batches = batches_of(run)
-    states = [x for state in run.optimizer.state.values() for x in state.values()]
-    average = [] if run.average is None else list(run.average.average.values())
-    there = [*run.model.parameters(), *run.model.buffers(), *states, *average]
-    there += [x for batch in batches for x in batch]
-    peak = live = sum(x.nbytes for x in there if isinstance(x, torch.Tensor))
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as seen:
-        train_step(run, batches)
-    results: Any = seen.profiler
-    events = [e for e in results.kineto_results.events() if e.name() == "[memory]"]
-    for event in sorted(events, key=lambda e: e.start_ns()):
-        live += event.nbytes()
-        peak = max(peak, live)
-    return peak
 
 
 @pytest.mark.parametrize(
@@ -86,6 +64,8 @@ def peak_of_a_step(run: Run) -> int:
         {"training": {"recompute": "selective", "dtype": "bf16"}},
         {"training": {"accumulation": 3}, "model": {"num_layers": 6}},
         {"optimizer": {"kind": "lion"}, "averaging": {"decay": 0.9}},
+        {"training": NARROW | {"rounding": "stochastic"}},
+        {"training": NARROW | {"rounding": "compensated", "batch_size": 1}},
         # So few tokens that the optimizer holds more than anything before.
         *({"training": {"batch_size": 1}, "optimizer": {"kind": kind}} for kind in OPTIMIZERS),
     ],
@@ -94,7 +74,9 @@ def test_the_peak_is_that_of_a_real_step(folder: Path, over: dict[str, Any]) -> 
     run_config = make(folder, **over)
     taken = trace(run_config, "cpu")
     said = max(purposes.total() for purposes in taken.peaks.values())
-    assert said == pytest.approx(peak_of_a_step(build(run_config)), rel=0.01)
+    # Where a CPU takes bf16 from fp32, it makes a wide copy for itself, which nobody sees.
+    rel = 0.02 if run_config.training.rounding == "compensated" else 0.01
+    assert said == pytest.approx(peak_of_a_step(build(run_config)), rel=rel)
 
 
 @pytest.mark.parametrize("num_layers", [1, 2, 7])

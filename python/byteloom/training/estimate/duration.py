@@ -8,6 +8,7 @@ from byteloom.training.config import RunConfig
 from byteloom.training.estimate.machine import Machine
 from byteloom.training.estimate.operations import Operations
 from byteloom.training.estimate.rehearsal import Rehearsal
+from byteloom.training.estimate.stand_in import tokens_of_text
 from byteloom.training.plan import Plan
 
 #: How fast products are beside those of bf16: an H100's and A100's.
@@ -48,7 +49,7 @@ def measured(run_config: RunConfig, rehearsal: Rehearsal) -> Duration:
 def assumed(
     run_config: RunConfig, operations: Operations, machine: Machine, mfu: float
 ) -> Duration:
-    """From a data sheet: ``mfu`` of its peak goes into 6 N + 12 L d T operations a token.
+    """From a data sheet: ``mfu`` of its peak goes into operations.
 
     Raises:
         ValueError: an ``mfu`` that is no part of 1.
@@ -71,7 +72,7 @@ def assumed(
 
 
 def _tokens(run_config: RunConfig) -> int:
-    return run_config.training.batch_size * run_config.decoder.context_length
+    return run_config.training.batch_size * tokens_of_text(run_config)
 
 
 def _batches(run_config: RunConfig) -> int:

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from byteloom.model import ModelConfig
 from byteloom.training.config import RunConfig
 from byteloom.training.estimate.duration import Duration, assumed, measured
 from byteloom.training.estimate.machine import Machine
@@ -13,7 +14,7 @@ from byteloom.training.estimate.memory import Memory, count_memory
 from byteloom.training.estimate.operations import Operations, count_operations
 from byteloom.training.estimate.parameters import Parameters, count_parameters
 from byteloom.training.estimate.rehearsal import rehearse
-from byteloom.training.estimate.trace import trace
+from byteloom.training.estimate.trace import Source, trace
 from byteloom.training.estimate.verdict import Verdict, decide, needed_bytes
 
 
@@ -33,8 +34,9 @@ class Estimate:
     """How long it takes; ``None``: it does not fit, and could not be timed."""
     verdict: Verdict
     """Whether it fits."""
-    is_exact: bool
-    """Whether the memory of tensors is that of the code, not of a model of what compiling does."""
+    memory_source: Source
+    """What says what is held: the code, the compiler's graphs, or, where those cannot be had, a
+    guess of what compiling does."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain tables, for scripts."""
@@ -63,13 +65,13 @@ def estimate(
         cache_length: tokens of each; ``None`` the whole context.
 
     Raises:
-        ValueError: the run is not a decoder's that learns the next token.
+        ValueError: the run is a decoder's that does not learn the next token.
     """
-    parameters = count_parameters(run_config.decoder)
-    if run_config.task is not None:
+    parameters = count_parameters(run_config.model)
+    if isinstance(run_config.model, ModelConfig) and run_config.task is not None:
         raise ValueError(
-            f"task.kind is {run_config.task.kind}: estimates are of runs that learn the next "
-            "token, whose masks take no memory"
+            f"task.kind is {run_config.task.kind}: estimates of decoders are of runs that learn "
+            "the next token, whose masks take no memory"
         )
     taken = trace(run_config, machine.type, machine.workspaces)
     operations = count_operations(run_config, taken, parameters.active)
@@ -88,5 +90,5 @@ def estimate(
         memory,
         duration,
         verdict,
-        not run_config.training.compile,
+        taken.source,
     )

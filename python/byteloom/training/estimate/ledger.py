@@ -17,6 +17,8 @@ from torch.utils.flop_counter import flop_registry, register_flop_formula
 from byteloom.nn import grouped  # noqa: F401 (whose operations are counted below)
 
 _aten = torch.ops.aten
+#: What takes, or puts, numbers where a mask is true.
+_BY_MASK = {_aten.index.Tensor, _aten._index_put_impl_.default, _aten.index_put_.default}
 
 
 class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -25,6 +27,9 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Made for tensors that hold nothing (``FakeTensorMode``): what would be read back from them is 0,
     or true. All tensors of one storage are one.
     """
+
+    #: Those that compiled graphs have.
+    supports_higher_order_operators = True
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -42,8 +47,20 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.flops: Counter[tuple[str, str, str]] = Counter()
         #: Tensors of this last dimension and type stay within one kernel, and are not held.
         self.fused: tuple[int, torch.dtype] | None = None
+        #: Products of this last dimension lie where the kernel behind them puts its result.
+        self.overwritten: int | None = None
+        #: How many numbers of a mask are true, as tensors that hold nothing cannot tell.
+        self.chosen = 0
+        self._watched: list[Tensor] = []
+        self._watched_bytes = 0
         self._storages: dict[int, tuple[weakref.ref[Any], int, str]] = {}
         self._inside: list[str] = []
+        self._is_away = False
+
+    @classmethod
+    def is_infra_mode(cls) -> bool:
+        """Whether torch.compile works beneath it; where it does not, nothing is compiled."""
+        return True
 
     def enter(self, phase: str, segments: Sequence[str]) -> None:
         """Something else begins."""
@@ -68,6 +85,25 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._look()
         return total
 
+    def note_new(self, tensors: Iterable[Any], purpose: str) -> None:
+        """Puts down those that are not yet."""
+        new = [x for x in tensors if isinstance(x, Tensor)]
+        self.note([x for x in new if x.untyped_storage()._cdata not in self._storages], purpose)
+
+    def watch(self, tensors: Iterable[Tensor]) -> None:
+        """Puts down, as the optimizer's, what these have at any time: none now, and again later."""
+        self._watched = list(tensors)
+        self.note(self._watched, "optimizer")
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """While the block runs, nothing is put down."""
+        before, self._is_away = self._is_away, True
+        try:
+            yield
+        finally:
+            self._is_away = before
+
     def __torch_dispatch__(
         self,
         func: Any,
@@ -78,15 +114,24 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """One operation."""
         if func is _aten._local_scalar_dense.default:
             return args[0].dtype == torch.bool or 0
+        if func in _BY_MASK:
+            args = (args[0], [place for i in args[1] for place in self._places(i)], *args[2:])
         result = func(*args, **(kwargs or {}))
+        if self._is_away:
+            return result
         made = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         flops = operations(func, args, kwargs or {}, result)
         if flops:
             is_score = func is _aten.bmm.default and self.part == "attention"
             kind = "scores" if is_score or _is_attention(func) else "products"
             again = self.phase == "backward" and bool(self._inside)
-            self.flops["recomputed" if again else self.phase, self.part, kind] += flops
+            phase = "recomputed" if again else self.phase
+            if phase == "loss" and torch.is_grad_enabled():
+                phase = "forward"  # what a head computes before the loss, whose gradients come late
+            self.flops[phase, self.part, kind] += flops
         new = [tensor for tensor in made if self._is_new(tensor)]
+        if func is _aten.mm.default and result.shape[-1] == self.overwritten:
+            new = []
         if new:
             self.note(new, self.phase)
         return result
@@ -119,6 +164,12 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for handle in handles:
                 handle.remove()
 
+    def _places(self, index: Any) -> list[Any]:
+        """A mask as the places where it is true, one tensor a dimension."""
+        if not isinstance(index, Tensor) or index.dtype != torch.bool:
+            return [index]
+        return [torch.empty(self.chosen, dtype=torch.long) for _ in range(index.ndim)]
+
     def _is_new(self, tensor: Tensor) -> bool:
         if self.fused == (tensor.shape[-1] if tensor.ndim == 2 else None, tensor.dtype):
             return False
@@ -132,6 +183,10 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return forget
 
     def _look(self) -> None:
+        if self._watched:
+            size = sum(tensor.untyped_storage().nbytes() for tensor in self._watched)
+            self.live["optimizer"] += size - self._watched_bytes
+            self._watched_bytes = size
         total = self.live.total()
         for name in self.segments:
             if name not in self.peaks or total > self.peaks[name].total():

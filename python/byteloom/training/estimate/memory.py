@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from byteloom.model import ModelConfig
+from byteloom.models import AnyModelConfig, EncoderConfig, EncoderDecoderConfig
+from byteloom.models.encoder_decoder import DecoderCache
 from byteloom.nn.loss import piece_size
 from byteloom.training.config import RunConfig
+from byteloom.training.estimate.ledger import Ledger
+from byteloom.training.estimate.stand_in import blocks, predicted
 from byteloom.training.estimate.trace import Trace
 
 #: What the ledger calls it -> what it is.
@@ -86,17 +89,18 @@ def count_memory(
     run_config: RunConfig, trace: Trace, device: str, cache_batch: int, cache_length: int | None
 ) -> Memory:
     """Adds up what a step held on a device of this type."""
-    model, training = run_config.decoder, run_config.training
+    model, training = run_config.model, run_config.training
     peaks = {name: _peak(name, purposes) for name, purposes in trace.peaks.items()}
     last = trace.peaks["optimizer step"]
-    pieces = piece_size(training.batch_size * model.context_length, model.vocab_size, device)
-    length = model.context_length if cache_length is None else cache_length
+    targets = training.batch_size * predicted(run_config)
+    pieces = piece_size(targets, model.vocab_size, device)
+    length = _longest(model) if cache_length is None else cache_length
     return Memory(
         weights=last["weights"],
         gradients=last["gradients"],
         optimizer_state=last["optimizer state"],
         activations=trace.kept["forward"],
-        activations_per_block=trace.kept["forward"] // model.num_layers,
+        activations_per_block=trace.kept["forward"] // sum(blocks(model)),
         logits_piece=pieces * model.vocab_size * (2 if training.dtype in ("bf16", "fp16") else 4),
         logits_tokens=pieces,
         optimizer_temporaries=last["optimizer"],
@@ -114,20 +118,24 @@ def count_memory(
     )
 
 
-def cache_bytes(config: ModelConfig, batch: int, length: int) -> int:
+def cache_bytes(config: AnyModelConfig, batch: int, length: int) -> int:
     """Bytes that layers keep of ``batch`` texts of ``length`` tokens: most, keys and values.
 
-    A model that reads whole texts only keeps nothing.
+    A model that reads whole texts only keeps nothing; one that writes while it looks at another
+    text keeps that one's too, which is as long as it can be.
 
     Raises:
         ValueError: the model sees fewer tokens, or there are none.
     """
-    if not 1 <= length <= config.context_length or batch < 1:
+    limit = _longest(config)
+    if not 1 <= length <= limit or batch < 1:
         raise ValueError(
             f"{batch} texts of {length:,} tokens: there must be at least one of each, and the "
-            f"model's context is {config.context_length:,}"
+            f"model's context is {limit:,}"
         )
-    if not config.attention.causal:
+    if isinstance(config, EncoderDecoderConfig):
+        return _cache_of_pair(config, batch, length)
+    if isinstance(config, EncoderConfig) or not config.attention.causal:
         return 0
     kinds, held = Counter(map(config.attention_of, range(config.num_layers))), 0
     with FakeTensorMode(), torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -139,6 +147,25 @@ def cache_bytes(config: ModelConfig, batch: int, length: int) -> int:
             attention(x, None, position, cache)
             held += layers * sum(tensor.nbytes for tensor in cache.tensors())
     return held
+
+
+def _longest(config: AnyModelConfig) -> int:
+    """Tokens of the longest text that is written."""
+    if isinstance(config, EncoderDecoderConfig):
+        return config.decoder_length
+    return config.context_length
+
+
+def _cache_of_pair(config: EncoderDecoderConfig, batch: int, length: int) -> int:
+    # The ledger answers where ids are looked at.
+    with FakeTensorMode(), Ledger(), torch.random.fork_rng(devices=[]), torch.no_grad():
+        model = replace(config, num_layers=1, num_decoder_layers=1).build()
+        cache = DecoderCache(model.decoder.new_cache(length))
+        memory = torch.zeros(batch, config.context_length, config.d_model)
+        model.next_logits(torch.zeros(batch, 1, dtype=torch.long), cache, memory)
+        own = [tensor for layer in cache.layers for tensor in layer.tensors()]
+        other = [x for made in cache.memories for x in (made.keys, made.values) if x is not None]
+        return config.decoder_layers * sum(tensor.nbytes for tensor in (*own, *other))
 
 
 def _peak(moment: str, purposes: Counter[str]) -> Peak:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from byteloom.model import ModelConfig
 from byteloom.training.config import RunConfig
+from byteloom.training.estimate.stand_in import tokens_of_text
 from byteloom.training.estimate.trace import Trace
 from byteloom.training.plan import Plan
 
@@ -40,7 +42,8 @@ class Operations:
     recomputed: float
     """A token, what is done a second time."""
     rule_of_thumb: float
-    """6 N + 12 L d T a token (Chowdhery et al. 2022), which counts the embeddings, too."""
+    """6 N + 12 L d T a token (Chowdhery et al. 2022), which counts the embeddings, too; of other
+    models than decoders, of which not every token meets all, the same as ``token``."""
     tokens: int
     """Of the whole run."""
     run: float
@@ -51,8 +54,8 @@ class Operations:
 
 def count_operations(run_config: RunConfig, trace: Trace, parameters: int) -> Operations:
     """Counts them by what a step did, of a model with so many parameters that a token meets."""
-    model, training = run_config.decoder, run_config.training
-    batch = training.batch_size * model.context_length
+    model, training = run_config.model, run_config.training
+    batch = training.batch_size * tokens_of_text(run_config)
     found: dict[str, Counter[str]] = {}
     for (phase, part, kind), count in trace.flops.items():
         of_part = found.setdefault(f"{part} scores" if kind == "scores" else part, Counter())
@@ -73,13 +76,15 @@ def count_operations(run_config: RunConfig, trace: Trace, parameters: int) -> Op
     recomputed = sum(part.recomputed for part in parts)
     plan = Plan(training.accumulation, min(training.accumulation_warmup, training.steps))
     tokens = plan.before(training.steps) * batch
-    attention = 12 * model.num_layers * model.d_model * model.context_length
+    rule = token
+    if isinstance(model, ModelConfig):
+        rule = 6.0 * parameters + 12 * model.num_layers * model.d_model * model.context_length
     return Operations(
         parts,
         scores * (model.context_length + 1) / (2 * model.context_length),
         token,
         recomputed,
-        6.0 * parameters + attention,
+        rule,
         tokens,
         token * tokens,
         (token + recomputed) * tokens,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from byteloom.model import ModelConfig, TransformerLM
+from byteloom.models import AnyModelConfig
 
 
 @dataclass(frozen=True)
@@ -52,21 +52,16 @@ class Parameters:
     """The model."""
 
 
-def count_parameters(config: ModelConfig) -> Parameters:
+def count_parameters(config: AnyModelConfig) -> Parameters:
     """Counts, without making a single number."""
-    model = skeleton(config, config.num_layers)
+    with torch.device("meta"):
+        model = config.build()
     return Parameters(
         model.num_parameters(),
         model.num_parameters(embeddings=False),
         model.num_parameters(idle=False),
         _node("model", model, seen=set()),
     )
-
-
-def skeleton(config: ModelConfig, num_layers: int) -> TransformerLM:
-    """The model, with so many blocks, without memory."""
-    with torch.device("meta"):
-        return TransformerLM(replace(config, num_layers=num_layers))
 
 
 def _node(name: str, module: nn.Module, copies: int = 1, *, seen: set[nn.Parameter]) -> Node:

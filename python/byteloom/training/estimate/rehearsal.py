@@ -9,9 +9,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from byteloom.model import ModelConfig
 from byteloom.training.build import assemble
 from byteloom.training.config import RunConfig
+from byteloom.training.estimate import stand_in
 from byteloom.training.estimate.parameters import count_parameters
+from byteloom.training.estimate.stand_in import blocks, with_blocks
 from byteloom.training.step import train_step
 
 #: Blocks of the models that are timed.
@@ -33,16 +36,16 @@ class Rehearsal:
     evaluation: float
     """The loss of one batch alone."""
 
-    def at(self, other: Rehearsal, blocks: float) -> Rehearsal:
-        """On the line from this one (0) to the other (1), or beyond."""
+    def plus(self, one: Rehearsal, other: Rehearsal, times: float) -> Rehearsal:
+        """And so many times what ``other`` takes more than ``one``."""
 
-        def between(one: float, two: float) -> float:
-            return max(0.0, one + (two - one) * blocks)
+        def add(start: float, less: float, more: float) -> float:
+            return max(0.0, start + (more - less) * times)
 
         return Rehearsal(
-            between(self.batch, other.batch),
-            between(self.optimizer, other.optimizer),
-            between(self.evaluation, other.evaluation),
+            add(self.batch, one.batch, other.batch),
+            add(self.optimizer, one.optimizer, other.optimizer),
+            add(self.evaluation, one.evaluation, other.evaluation),
         )
 
 
@@ -52,25 +55,26 @@ def rehearse(run_config: RunConfig) -> Rehearsal:
     On a CPU it takes some seconds; with ``training.compile``, what compiling takes, twice. Where
     layers have several feed-forward networks, each is timed as if all had it.
     """
-    model, found, layers = run_config.decoder, None, 0
+    model, found, layers = run_config.model, None, 0
+    if not isinstance(model, ModelConfig):
+        return _rehearse(run_config)
     for ffn, count in Counter(map(model.ffn.at, range(model.num_layers))).items():
         one = _rehearse(replace(run_config, model=replace(model, ffn=ffn)))
         layers += count
-        found = one if found is None else found.at(one, count / layers)
+        found = one if found is None else found.plus(found, one, count / layers)
     assert found is not None
     return found
 
 
 def _rehearse(run_config: RunConfig) -> Rehearsal:
     """With blocks that are alike."""
-    model = run_config.decoder
-    one, some = _FEW
-    counts = _FEW if model.num_layers > some else (model.num_layers,)
+    counts, (one, some) = blocks(run_config.model), _FEW
+    few = tuple(n if n <= some else one for n in counts)
+    more = [i for i, n in enumerate(counts) if n > some]
+    sizes = [few, *((*few[:i], some, *few[i + 1 :]) for i in more)]
     cuda = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=cuda):
-        rehearsed = [
-            _Rehearsed(replace(run_config, model=replace(model, num_layers=n))) for n in counts
-        ]
+        rehearsed = [_Rehearsed(with_blocks(run_config, size)) for size in sizes]
         end = time.perf_counter() + _SECONDS
         times = 0
         # In turns: the machine may have other work for a while.
@@ -79,19 +83,19 @@ def _rehearse(run_config: RunConfig) -> Rehearsal:
                 each.step()
             times += 1
     first, *others = (each.result() for each in rehearsed)
-    return first.at(others[0], (model.num_layers - one) / (some - one)) if others else first
+    found = first
+    for i, other in zip(more, others, strict=True):
+        found = found.plus(first, other, (counts[i] - one) / (some - one))
+    return found
 
 
 class _Rehearsed:
     """A run with random tokens, ready to be timed."""
 
     def __init__(self, run_config: RunConfig) -> None:
-        self.run = assemble(run_config)
+        self.run = assemble(run_config, make_objective=stand_in.objective)
         self.rows = _rows(run_config, self.run.device.type)
-        model = run_config.decoder
-        shape = (2, self.rows, model.context_length)
-        inputs, targets = torch.randint(model.vocab_size, shape, device=self.run.device).unbind()
-        self.batch = (inputs, targets)
+        self.batch = stand_in.batch(run_config, self.rows, self.run.device)
         self.found: list[Rehearsal] = []
         self._updates = 0.0
         self.run.optimizer.register_step_pre_hook(lambda *_: self._begin_update())
@@ -128,9 +132,9 @@ class _Rehearsed:
 
 def _rows(run_config: RunConfig, device: str) -> int:
     """Windows of a batch: as many as the run's, unless that takes too long."""
-    batch, model = run_config.training.batch_size, run_config.decoder
+    batch, model = run_config.training.batch_size, run_config.model
     if device == "cuda":
         return batch
-    few = replace(model, num_layers=min(model.num_layers, _FEW[1]))
+    few = with_blocks(run_config, [min(n, _FEW[1]) for n in blocks(model)]).model
     operations = 6 * count_parameters(few).active * model.context_length
     return max(1, min(batch, int(_OPERATIONS / operations)))

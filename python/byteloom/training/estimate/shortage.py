@@ -6,6 +6,7 @@ import torch
 
 from byteloom.model import TransformerLM
 from byteloom.training.estimate.machine import machine_here
+from byteloom.training.estimate.stand_in import blocks
 from byteloom.training.estimate.trace import trace
 from byteloom.training.estimate.verdict import needed_bytes
 from byteloom.training.state import Run
@@ -14,9 +15,9 @@ from byteloom.training.state import Run
 def shortage(run: Run) -> str | None:
     """What a run that has just been made lacks in memory, in words; ``None``: it will do.
 
-    Of other models than decoders, and of other tasks than the next token, nothing is known.
+    Of decoders with other tasks than the next token, nothing is known.
     """
-    if not isinstance(run.model, TransformerLM) or run.config.task is not None:
+    if isinstance(run.model, TransformerLM) and run.config.task is not None:
         return None
     machine = machine_here(run.device)
     model = list(run.model.parameters())
@@ -43,12 +44,11 @@ def shortage(run: Run) -> str | None:
 
 def _surely(run: Run) -> float:
     """More bytes than a run takes, without looking closely: spares most runs a second."""
-    training, model = run.config.training, run.config.decoder
+    training, model = run.config.training, run.config.model
     numbers = sum(p.numel() for p in run.model.parameters())
+    layers = sum(blocks(model))
     tokens = training.batch_size * model.context_length
     # The matrices' results are parameters / d_model numbers a token; around them is several times
     # that. Scores, if they are written out, come in several copies.
-    kept = (
-        8 * numbers / model.d_model + 8 * model.num_layers * model.num_heads * model.context_length
-    )
+    kept = 8 * numbers / model.d_model + 8 * layers * model.num_heads * model.context_length
     return 4 * (16 * numbers + tokens * kept)

@@ -139,7 +139,7 @@ class MaskedObjective:
         self, model: Encoder, pad: int, z_loss: float = 0.0, compiled: bool = False
     ) -> None:
         self.model, self.pad, self.z_loss = model, pad, z_loss
-        self._hidden = cast(
+        self.hidden = cast(
             Callable[..., Tensor], torch.compile(model.hidden) if compiled else model.hidden
         )
 
@@ -149,7 +149,7 @@ class MaskedObjective:
         # Without pairs, there is no padding.
         real = None if head is None else ids != self.pad
         has_types = self.model.token_types is not None
-        hidden = self._hidden(ids, types if has_types else None, real)
+        hidden = self.hidden(ids, types if has_types else None, real)
         chosen = targets != IGNORED
         # The others' logits, most of them, are never made.
         sums = self.model.lm_head.loss(hidden[chosen], targets[chosen], self.z_loss)

@@ -105,5 +105,5 @@ class PrefixObjective(Objective):
         """
         documents = None if self.separator is None else document_numbers(inputs, self.separator)
         mask = prefix_mask(prefixes, inputs.shape[1])
-        hidden = self._hidden(inputs, documents=documents, mask=mask)
+        hidden = self.hidden(inputs, documents=documents, mask=mask)
         return self.model.lm_head.loss(hidden, targets, self.z_loss, compiled=self.compiled)

@@ -142,11 +142,11 @@ class SpansObjective:
 
     def __init__(self, model: EncoderDecoder, z_loss: float = 0.0, compiled: bool = False) -> None:
         self.model, self.z_loss, self.compiled = model, z_loss, compiled
-        self._hidden = cast(
+        self.hidden = cast(
             Callable[..., Tensor], torch.compile(model.hidden) if compiled else model.hidden
         )
 
     def __call__(self, inputs: Tensor, targets: Tensor) -> Sums:
         """Sums over the targets."""
-        hidden = self._hidden(inputs, self.model.shifted(targets))
+        hidden = self.hidden(inputs, self.model.shifted(targets))
         return self.model.lm_head.loss(hidden, targets, self.z_loss, compiled=self.compiled)

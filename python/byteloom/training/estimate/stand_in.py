@@ -1,0 +1,106 @@
+"""What an estimate takes for a run's data: of the same shapes, with neither files nor tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from byteloom.data.span_corruption import Lengths
+from byteloom.models import (
+    AnyModel,
+    AnyModelConfig,
+    EncoderConfig,
+    EncoderDecoderConfig,
+    TransformerLM,
+)
+from byteloom.models.encoder import Encoder
+from byteloom.nn.loss import IGNORED, Sums
+from byteloom.training.config import RunConfig
+from byteloom.training.objective import Objective
+from byteloom.training.tasks import MaskedConfig, SpansConfig
+from byteloom.training.tasks.masked import MaskedObjective
+from byteloom.training.tasks.spans import SpansObjective
+
+
+def shapes(run_config: RunConfig, rows: int) -> list[tuple[int, ...]]:
+    """Those of a batch of so many texts: what its objective takes, the targets last."""
+    model = run_config.model
+    text = (rows, model.context_length)
+    if isinstance(model, EncoderConfig):
+        return [text, text, (rows,), text]
+    lengths = _lengths(run_config)
+    return [text, text] if lengths is None else [text, (rows, lengths.targets)]
+
+
+def batch(run_config: RunConfig, rows: int, device: torch.device) -> tuple[Tensor, ...]:
+    """One of random ids, no fewer to predict than a real one has."""
+    vocab, (*inputs, last) = run_config.model.vocab_size, shapes(run_config, rows)
+    found = [torch.randint(vocab, shape, device=device) for shape in inputs]
+    targets = torch.randint(vocab, last, device=device)
+    if isinstance(run_config.model, EncoderConfig):
+        found[1:] = [torch.zeros_like(x) for x in found[1:]]
+        targets[:, predicted(run_config) :] = IGNORED
+    return (*found, targets)
+
+
+def predicted(run_config: RunConfig) -> int:
+    """Tokens of a text that are to be predicted."""
+    model, task = run_config.model, run_config.task
+    if isinstance(model, EncoderConfig):
+        assert isinstance(task, MaskedConfig)
+        # [CLS] and one [SEP], or two of them.
+        ordinary = model.context_length - (3 if model.next_sentence else 2)
+        return max(1, round(task.rate * ordinary))
+    return shapes(run_config, 1)[-1][-1]
+
+
+def tokens_of_text(run_config: RunConfig) -> int:
+    """Tokens that a text counts for, as training counts them."""
+    lengths = _lengths(run_config)
+    return run_config.model.context_length if lengths is None else lengths.tokens
+
+
+def _lengths(run_config: RunConfig) -> Lengths | None:
+    task = run_config.task
+    if not isinstance(task, SpansConfig):
+        return None
+    return Lengths.filling(run_config.model.context_length, task.density, task.mean_span)
+
+
+def objective(run_config: RunConfig, model: AnyModel) -> Callable[..., Sums]:
+    """As :func:`byteloom.training.build.objective`, with ids that stand for any."""
+    z_loss, compiled = run_config.training.z_loss, run_config.training.compile
+    if isinstance(model, TransformerLM):
+        separator = 0 if run_config.data.separate_documents else None
+        return Objective(model, z_loss, compiled, separator)
+    if isinstance(model, Encoder):
+        return MaskedObjective(model, 0, z_loss, compiled)
+    return SpansObjective(model, z_loss, compiled)
+
+
+def blocks(model: AnyModelConfig) -> tuple[int, ...]:
+    """How many there are, by stack."""
+    if isinstance(model, EncoderDecoderConfig):
+        return model.num_layers, model.decoder_layers
+    return (model.num_layers,)
+
+
+def with_blocks(run_config: RunConfig, counts: Sequence[int]) -> RunConfig:
+    """The same run with so many, and with what training would find out for itself."""
+    model = replace(run_config.model, num_layers=counts[0])
+    if isinstance(model, EncoderDecoderConfig):
+        start = model.start_id or 0
+        model = replace(model, num_decoder_layers=counts[1], start_id=start)
+    return replace(run_config, model=model)
+
+
+def stacks(model: AnyModel) -> dict[str, nn.ModuleList]:
+    """What is before the name of a block -> the blocks."""
+    if isinstance(model, TransformerLM):
+        return {"": model.layers}
+    if isinstance(model, Encoder):
+        return {"": model.encoder.layers}
+    return {"encoder's ": model.encoder.layers, "decoder's ": model.decoder.layers}
