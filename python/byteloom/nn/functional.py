@@ -24,7 +24,9 @@ def softmax(x: Float[Tensor, ...], dim: int) -> Float[Tensor, ...]:
         >>> softmax(torch.tensor([1000.0, 1000.0]), dim=0)
         tensor([0.5000, 0.5000])
     """
-    exponentials = (x - x.amax(dim, keepdim=True)).exp()
+    # What is subtracted cancels out, and has no gradient. Its own would be shared by the elements
+    # equal to it: none, where compiled code computes them more exactly the second time.
+    exponentials = (x - x.detach().amax(dim, keepdim=True)).exp()
     return exponentials / exponentials.sum(dim, keepdim=True)
 
 
@@ -46,7 +48,7 @@ def cross_entropy(
         backend: "reference" or "fused", see the module.
     """
     if backend == "reference":
-        largest = logits.amax(-1, keepdim=True)
+        largest = logits.detach().amax(-1, keepdim=True)
         log_sum = (logits - largest).exp().sum(-1).log() + largest.squeeze(-1)
         target_logits = logits.gather(-1, targets[..., None].long()).squeeze(-1)
         return (log_sum - target_logits).mean()

@@ -13,7 +13,7 @@ from byteloom.generation import Decoder
 from byteloom.model import ModelConfig
 from byteloom.nn import LinearConfig, MultiHeadConfig, SparseConfig
 from byteloom.nn.attention import document_mask, padding_mask, prefix_mask
-from byteloom.nn.attention.flex import capped_attention
+from byteloom.nn.attention.flex import capped_attention, take_numbers_for_constants
 from byteloom.nn.attention.mask import causal_mask
 from byteloom.nn.functional import scaled_dot_product_attention
 
@@ -63,6 +63,20 @@ def compare(name: str, causal: bool, queries: int, device: str, d_head: int, tol
 @pytest.mark.parametrize(("causal", "queries"), [(False, 11), (True, 5)])
 def test_it_is_the_formula(name: str, causal: bool, queries: int) -> None:
     compare(name, causal, queries, "cpu", 4, 1e-5)
+
+
+def test_compiled_it_may_meet_another_cap() -> None:
+    take_numbers_for_constants()
+    torch.manual_seed(0)
+    q = torch.randn(1, 2, 9, 8)
+    compiled = torch.compile(
+        lambda q, cap: capped_attention(q, q, q, soft_cap=cap, causal=True),
+        backend="eager",
+        fullgraph=True,
+    )
+    for cap in (0.7, 20.0, 5.0):
+        expected = scaled_dot_product_attention(q, q, q, causal_mask(q, q), soft_cap=cap)
+        assert_close(compiled(q, cap), expected)
 
 
 @on_gpu

@@ -44,6 +44,20 @@ def test_softmax_of_masked_scores_gives_them_nothing() -> None:
     assert p.tolist() == [0.5, 0.0, 0.5]
 
 
+def test_compiled_in_bf16_softmax_of_computed_scores_has_gradients() -> None:
+    """The compiler computes scores once more for them, in float32 this time."""
+    w = randn(8, 8)
+    x = randn(16, 8).requires_grad_()
+
+    def weights(x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return functional.softmax(20 * torch.tanh((x @ w) @ (x @ w).T / 20), -1)
+
+    expected = torch.autograd.grad(weights(x).square().sum(), x)[0]
+    found = torch.autograd.grad(torch.compile(weights)(x).square().sum(), x)[0]
+    assert_close(found, expected, rtol=0.1, atol=0.1 * float(expected.abs().max()))
+
+
 def test_silu_is_torchs_also_far_out() -> None:
     x = torch.cat([randn(100), torch.tensor([0.0, 1e4, -1e4, 80.0, -80.0])])
     assert_close(functional.silu(x), F.silu(x))

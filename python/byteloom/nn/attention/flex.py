@@ -82,4 +82,14 @@ def _blocks(q: Tensor, k: Tensor, mask: Tensor | None, causal: bool) -> BlockMas
 @functools.cache
 def _compiled() -> Callable[..., object]:
     """Compiled by itself, where no model around it is: without, it would write all scores out."""
+    take_numbers_for_constants()
     return torch.compile(flex_attention)
+
+
+def take_numbers_for_constants() -> None:
+    """Lets torch.compile make code for each number of floating point that it meets.
+
+    Of a number that it has seen to change, a second model's cap, it makes a variable, and a variable
+    the kernel cannot take.
+    """
+    torch._dynamo.config.specialize_float = True

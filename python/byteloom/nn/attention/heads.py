@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from byteloom.nn.attention.flex import capped_attention
+from byteloom.nn.attention.flex import capped_attention, take_numbers_for_constants
 from byteloom.nn.attention.mask import causal_mask
 from byteloom.nn.checks import head_size, require_positive_if_given
 from byteloom.nn.functional import Backend, scaled_dot_product_attention
@@ -76,6 +76,8 @@ class Heads(nn.Module):
     ) -> None:
         super().__init__()
         self.flex = config.backend == "flex"
+        if self.flex:
+            take_numbers_for_constants()
         # Also where flex cannot be.
         self.backend: Backend = "auto" if config.backend == "flex" else config.backend
         if config.soft_cap is not None:
