@@ -109,6 +109,11 @@ def piece_size(tokens: int, vocab: int, device: str) -> int:
     return max(1, tokens // pieces)
 
 
+def has_kernel(device: str, scale: float = 1.0, soft_cap: float | None = None) -> bool:
+    """Whether the gradient is written where the logits were: on a GPU, with Triton."""
+    return device == "cuda" and scale == 1 and soft_cap is None and find_spec("triton") is not None
+
+
 class _LinearCrossEntropy(torch.autograd.Function):
     """Gradients are made in the forward pass, when a piece's logits are at hand."""
 
@@ -126,7 +131,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Sums over all tokens."""
         of_piece: _OfPiece = partial(_piece, z_loss=z_loss, scale=scale, soft_cap=soft_cap)
-        if hidden.is_cuda and find_spec("triton") and scale == 1 and soft_cap is None:
+        if has_kernel(hidden.device.type, scale, soft_cap):
             of_piece = partial(_piece_by_kernel, z_loss=z_loss)
         elif compiled:
             of_piece = partial(_compile(_piece), z_loss=z_loss, scale=scale, soft_cap=soft_cap)

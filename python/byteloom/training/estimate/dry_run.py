@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from byteloom.nn.loss import Sums, piece_size
+from byteloom.nn.loss import Sums, has_kernel, piece_size
 from byteloom.nn.recompute import Recompute, is_moved, let_layers_note
 from byteloom.optim import AdamW
 from byteloom.training.build import assemble
@@ -196,12 +196,12 @@ class DryRun:
         vocab, of_head = self.config.model.vocab_size, head.loss
 
         def loss(hidden: Tensor, targets: Tensor, *args: Any, **_: Any) -> Sums:
+            in_place = has_kernel(self.device, head.scale, head.soft_cap)
             # Only decoders and encoder-decoders have a loss that is compiled.
-            if training.compile and self.config.model.kind != "encoder":
-                if training.dtype in ("bf16", "fp16"):
-                    ledger.fused = (vocab, torch.float32)
-                # On an H200 there was one piece less at the peak than on a CPU.
-                ledger.overwritten = vocab if self.device == "cuda" else None
+            one_kernel = in_place or training.compile and self.config.model.kind != "encoder"
+            if one_kernel and training.dtype in ("bf16", "fp16"):
+                ledger.fused = (vocab, torch.float32)
+            ledger.overwritten = vocab if in_place else None
             piece = piece_size(targets.numel(), vocab, self.device)
             sums: Sums = of_head(hidden, targets, training.z_loss, piece)
             ledger.fused = ledger.overwritten = None
