@@ -14,7 +14,7 @@ from torch import Tensor
 from byteloom.data.order import Order, check_batch_size
 from byteloom.data.shards import Shards
 from byteloom.data.token_file import TokenFile
-from byteloom.data.windows import Tokens, Windows, check_tokens, ids_of
+from byteloom.data.windows import Tokens, Windows, check_tokens, gather, ids_of
 
 #: Inputs and targets, (batch, context) each: the target is the id after the input.
 Batch: TypeAlias = tuple[Int64[Tensor, "batch context"], Int64[Tensor, "batch context"]]
@@ -71,9 +71,12 @@ class Batches(Order[Windows]):
 
     def batch_at(self, step: int) -> Batch:
         """The batch of a step, counted from 0; int64, in main memory."""
-        ids = np.empty((self.batch_size, self.context_length + 1), dtype=np.int64)
-        for row, (source, start) in zip(ids, self.windows_at(step), strict=True):
-            row[:] = self.sources[source].read(start)
+        length = self.context_length + 1
+        ids = np.empty((self.batch_size, length), dtype=np.int64)
+        sources, starts = self.drawn(step)
+        for number, source in enumerate(self.sources):
+            own = sources == number
+            ids[own] = gather(source.ids, starts[own], length)
         return _split(ids)
 
 
@@ -153,10 +156,7 @@ def sequential_batches(tokens: Tokens, batch_size: int, context_length: int) -> 
 
 def _gather(ids: NDArray[Any] | Shards, starts: Sequence[int], context_length: int) -> Batch:
     """Windows of the ids -> inputs and targets."""
-    windows = np.empty((len(starts), context_length + 1), dtype=np.int64)
-    for row, start in zip(windows, starts, strict=True):
-        row[:] = ids[start : start + context_length + 1]
-    return _split(windows)
+    return _split(gather(ids, starts, context_length + 1))
 
 
 def _split(windows: NDArray[np.int64]) -> Batch:

@@ -73,6 +73,8 @@ class Mixture:
 
     def of(self, first: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Source, and number within it, of the windows ``first`` to ``first + count - 1``."""
+        if len(self.shares) == 1:
+            return np.zeros(count, np.int64), np.arange(first, first + count)
         found = []
         while count > 0:
             block, place = divmod(first, self.block)

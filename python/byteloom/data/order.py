@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from byteloom.data.mixture import Mixture
 from byteloom.data.shards import Shards
@@ -75,13 +76,18 @@ class Order(Generic[S]):
 
     def windows_at(self, step: int) -> list[tuple[int, int]]:
         """The number of the source, and the start within it, of each window of a step."""
+        sources, starts = self.drawn(step)
+        return list(zip(sources.tolist(), starts.tolist(), strict=True))
+
+    def drawn(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The same as two arrays."""
         sources, numbers = self.mixture.of(step * self.batch_size, self.batch_size)
         starts = np.empty(self.batch_size, dtype=np.int64)
         for number, source in enumerate(self.sources):
             # A source's numbers follow each other.
             if len(own := numbers[sources == number]):
                 starts[sources == number] = source.starts(int(own[0]), len(own))
-        return list(zip(sources.tolist(), starts.tolist(), strict=True))
+        return sources, starts
 
     def epoch_at(self, step: int) -> float:
         """How often as many windows as all sources have were drawn before this step.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from byteloom.data.order import generator_of
@@ -80,6 +82,23 @@ class Windows:
             order = Permutation(self.per_epoch, (self.seed, *key))
             self._epochs = {epoch: (offset, order)}
         return self._epochs[epoch]
+
+
+def gather(
+    ids: NDArray[Any] | Shards, starts: NDArray[np.int64] | Sequence[int], length: int
+) -> NDArray[np.int64]:
+    """So many ids from each start on: (starts, length).
+
+    Example:
+        >>> gather(np.arange(10, dtype=np.uint16), [4, 0], 3).tolist()
+        [[4, 5, 6], [0, 1, 2]]
+    """
+    if not isinstance(ids, Shards):  # in one call: a thread that loops keeps others from running
+        return sliding_window_view(np.asarray(ids), length)[starts].astype(np.int64)
+    found = np.empty((len(starts), length), dtype=np.int64)
+    for row, start in zip(found, starts, strict=True):
+        row[:] = ids[start : start + length]
+    return found
 
 
 def ids_of(tokens: Tokens) -> NDArray[Any] | Shards:

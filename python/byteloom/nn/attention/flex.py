@@ -89,7 +89,7 @@ def _compiled() -> Callable[..., object]:
 def take_numbers_for_constants() -> None:
     """Lets torch.compile make code for each number of floating point that it meets.
 
-    Of a number that it has seen to change, a second model's cap, it makes a variable, and a variable
-    the kernel cannot take.
+    Of a number that it has seen to change, a second model's cap, it makes a variable, which the
+    kernel cannot take.
     """
     torch._dynamo.config.specialize_float = True

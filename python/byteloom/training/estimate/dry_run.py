@@ -198,7 +198,7 @@ class DryRun:
         def loss(hidden: Tensor, targets: Tensor, *args: Any, **_: Any) -> Sums:
             in_place = has_kernel(self.device, head.scale, head.soft_cap)
             # Only decoders and encoder-decoders have a loss that is compiled.
-            one_kernel = in_place or training.compile and self.config.model.kind != "encoder"
+            one_kernel = in_place or (training.compile and self.config.model.kind != "encoder")
             if one_kernel and training.dtype in ("bf16", "fp16"):
                 ledger.fused = (vocab, torch.float32)
             ledger.overwritten = vocab if in_place else None
