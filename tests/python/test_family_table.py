@@ -22,9 +22,11 @@ from byteloom.nn.norm import NormConfig
 from byteloom.nn.position import PositionConfig
 from byteloom.nn.position.scaling import RotaryScaling
 from byteloom.training.tasks import TaskConfig
+from test_study_scripts import script
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/family.md").read_text()
+family_table = script("family_table")
 COLUMNS = "choice", "set by", "held by", "shown by"
 PEERS = "nanoGPT", "litgpt", "OLMo-core", "torchtitan", "transformers"
 
@@ -114,6 +116,17 @@ def test_files_and_tests_are_there(row: dict[str, str]) -> None:
         file, name = one.split("::")
         [path] = (ROOT / "tests/python").rglob(file)
         assert name in names_in(path), one
+
+
+def test_readme_has_the_same_rows() -> None:
+    _, between, _ = family_table.split((ROOT / "README.md").read_text())
+    assert between == family_table.made_of(PAGE), "run python scripts/family_table.py --write"
+    rows = rows_of(between)
+    assert [row["choice"] for row in rows] == [row["choice"] for row in ROWS]
+    for row in rows:
+        assert tuple(row) == (*COLUMNS[:-1], *PEERS)
+        links = re.findall(r"\(([^)]+\.py)\)", row["held by"])
+        assert links and all((ROOT / link).is_file() for link in links)
 
 
 def test_what_is_wrong_would_be_noticed() -> None:
