@@ -50,6 +50,15 @@ def config_of_pair(folder: Path) -> EncoderDecoderConfig:
     return model
 
 
+@pytest.mark.parametrize("separate", [False, True])
+def test_of_prefixes_too_with_their_masks(folder: Path, separate: bool) -> None:
+    over: dict[str, Any] = {"data": {"separate_documents": separate}, "task": {"kind": "prefix"}}
+    run_config = resolve(tables(folder, model=SIZES, training={"batch_size": 16}, **over))
+    said = max(purposes.total() for purposes in trace(run_config, "cpu").peaks.values())
+    assert said == pytest.approx(peak_of_a_step(build(run_config)), rel=0.02)
+    assert say(run_config).memory.peak.bytes > 0
+
+
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("over", [{}, {"dtype": "bf16", "batch_size": 64}])
 def test_the_peak_is_that_of_a_real_step(folder: Path, name: str, over: dict[str, Any]) -> None:

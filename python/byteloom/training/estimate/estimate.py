@@ -6,7 +6,6 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from byteloom.model import ModelConfig
 from byteloom.training.config import RunConfig
 from byteloom.training.estimate.duration import Duration, assumed, measured
 from byteloom.training.estimate.machine import Machine
@@ -63,16 +62,8 @@ def estimate(
         mfu: of a machine that is elsewhere, the part of its peak that training reaches.
         cache_batch: texts generated at once, for the size of the cache.
         cache_length: tokens of each; ``None`` the whole context.
-
-    Raises:
-        ValueError: the run is a decoder's that does not learn the next token.
     """
     parameters = count_parameters(run_config.model)
-    if isinstance(run_config.model, ModelConfig) and run_config.task is not None:
-        raise ValueError(
-            f"task.kind is {run_config.task.kind}: estimates of decoders are of runs that learn "
-            "the next token, whose masks take no memory"
-        )
     taken = trace(run_config, machine.type, machine.workspaces)
     operations = count_operations(run_config, taken, parameters.active)
     memory = count_memory(run_config, taken, machine.type, cache_batch, cache_length)

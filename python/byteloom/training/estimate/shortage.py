@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from byteloom.model import TransformerLM
 from byteloom.training.estimate.machine import machine_here
 from byteloom.training.estimate.stand_in import blocks
 from byteloom.training.estimate.trace import trace
@@ -13,12 +12,7 @@ from byteloom.training.state import Run
 
 
 def shortage(run: Run) -> str | None:
-    """What a run that has just been made lacks in memory, in words; ``None``: it will do.
-
-    Of decoders with other tasks than the next token, nothing is known.
-    """
-    if isinstance(run.model, TransformerLM) and run.config.task is not None:
-        return None
+    """What a run that has just been made lacks in memory, in words; ``None``: it will do."""
     machine = machine_here(run.device)
     model = list(run.model.parameters())
     states = [x for s in run.optimizer.state.values() for x in s.values()]

@@ -20,8 +20,9 @@ from byteloom.models.encoder import Encoder
 from byteloom.nn.loss import IGNORED, Sums
 from byteloom.training.config import RunConfig
 from byteloom.training.objective import Objective
-from byteloom.training.tasks import MaskedConfig, SpansConfig
+from byteloom.training.tasks import MaskedConfig, PrefixConfig, SpansConfig
 from byteloom.training.tasks.masked import MaskedObjective
+from byteloom.training.tasks.prefix import PrefixObjective
 from byteloom.training.tasks.spans import SpansObjective
 
 
@@ -31,6 +32,8 @@ def shapes(run_config: RunConfig, rows: int) -> list[tuple[int, ...]]:
     text = (rows, model.context_length)
     if isinstance(model, EncoderConfig):
         return [text, text, (rows,), text]
+    if isinstance(run_config.task, PrefixConfig):
+        return [text, (rows,), text]
     lengths = _lengths(run_config)
     return [text, text] if lengths is None else [text, (rows, lengths.targets)]
 
@@ -43,6 +46,8 @@ def batch(run_config: RunConfig, rows: int, device: torch.device) -> tuple[Tenso
     if isinstance(run_config.model, EncoderConfig):
         found[1:] = [torch.zeros_like(x) for x in found[1:]]
         targets[:, predicted(run_config) :] = IGNORED
+    if isinstance(run_config.task, PrefixConfig):
+        found[1] = torch.ones_like(found[1])
     return (*found, targets)
 
 
@@ -75,7 +80,8 @@ def objective(run_config: RunConfig, model: AnyModel) -> Callable[..., Sums]:
     z_loss, compiled = run_config.training.z_loss, run_config.training.compile
     if isinstance(model, TransformerLM):
         separator = 0 if run_config.data.separate_documents else None
-        return Objective(model, z_loss, compiled, separator)
+        of_text = PrefixObjective if isinstance(run_config.task, PrefixConfig) else Objective
+        return of_text(model, z_loss, compiled, separator)
     if isinstance(model, Encoder):
         return MaskedObjective(model, 0, z_loss, compiled)
     return SpansObjective(model, z_loss, compiled)
