@@ -13,8 +13,7 @@ from torch import Tensor
 
 from byteloom.data.order import Order, check_batch_size
 from byteloom.data.shards import Shards
-from byteloom.data.token_file import TokenFile
-from byteloom.data.windows import Tokens, Windows, check_tokens, gather, ids_of
+from byteloom.data.windows import Tokens, Windows, check_tokens, gather, ids_of, windows_of
 
 #: Inputs and targets, (batch, context) each: the target is the id after the input.
 Batch: TypeAlias = tuple[Int64[Tensor, "batch context"], Int64[Tensor, "batch context"]]
@@ -65,8 +64,7 @@ class Batches(Order[Windows]):
         seed: int,
         weights: Sequence[float] | None = None,
     ) -> None:
-        rows = [tokens] if isinstance(tokens, TokenFile | np.ndarray) else tokens
-        sources = [Windows(row, context_length, seed, i) for i, row in enumerate(rows)]
+        sources = windows_of(tokens, context_length, seed)
         super().__init__(sources, batch_size, context_length, seed, weights)
 
     def batch_at(self, step: int) -> Batch:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from byteloom.data.corrupted import CorruptedBatches
 from byteloom.data.order import IGNORED
-from byteloom.data.token_file import TokenFile
-from byteloom.data.windows import Tokens, Windows
+from byteloom.data.windows import Tokens, Windows, windows_of
 
 
 def prefix_lengths(context: int, shortest: float = 0.0, longest: float = 1.0) -> range:
@@ -82,8 +81,7 @@ class PrefixBatches(CorruptedBatches[Windows]):
         weights: Sequence[float] | None = None,
     ) -> None:
         self.lengths = prefix_lengths(context_length, shortest, longest)
-        rows = [tokens] if isinstance(tokens, TokenFile | np.ndarray) else tokens
-        sources = [Windows(row, context_length, seed, i) for i, row in enumerate(rows)]
+        sources = windows_of(tokens, context_length, seed)
         super().__init__(sources, batch_size, context_length, seed, weights)
 
     def example(

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byteloom.data.corrupted import CorruptedBatches
-from byteloom.data.token_file import TokenFile
-from byteloom.data.windows import Tokens, Windows
+from byteloom.data.windows import Tokens, Windows, windows_of
 
 
 @dataclass(frozen=True)
@@ -168,8 +167,7 @@ class SpanBatches(CorruptedBatches[Windows]):
                 f"{len(sentinels)} sentinels: give more special tokens, or a shorter context_length"
             )
         self.sentinels, self.end = np.array(sentinels, dtype=np.int64), end
-        rows = [tokens] if isinstance(tokens, TokenFile | np.ndarray) else tokens
-        sources = [Windows(row, lengths.tokens, seed, i) for i, row in enumerate(rows)]
+        sources = windows_of(tokens, lengths.tokens, seed)
         super().__init__(sources, batch_size, lengths.tokens, seed, weights)
 
     def example(

@@ -84,6 +84,12 @@ class Windows:
         return self._epochs[epoch]
 
 
+def windows_of(tokens: Tokens | Sequence[Tokens], context_length: int, seed: int) -> list[Windows]:
+    """Those of one row of ids, or of each of several."""
+    rows = [tokens] if isinstance(tokens, TokenFile | np.ndarray) else tokens
+    return [Windows(row, context_length, seed, i) for i, row in enumerate(rows)]
+
+
 def gather(
     ids: NDArray[Any] | Shards, starts: NDArray[np.int64] | Sequence[int], length: int
 ) -> NDArray[np.int64]:
