@@ -296,7 +296,7 @@ def test_dropout_goes_along(tmp_path: Path) -> None:
 
 
 ROPE: dict[str, Any] = {"rope_scaling": None}
-#: What the published models' config.json say, in the form of their time, sizes of vectors first.
+#: The same as test_presets_as_published.py has, as config.json of their time said it.
 HUB: dict[str, dict[str, Any]] = {
     "gpt2": {"n_embd": 768, "n_ctx": 1024, "n_head": 12, "n_layer": 12, "n_positions": 1024}
     | {"activation_function": "gelu_new", "layer_norm_epsilon": 1e-05, "vocab_size": 50257},
@@ -332,7 +332,7 @@ HUB: dict[str, dict[str, Any]] = {
     "command-r7b": {"hidden_size": 4096, "intermediate_size": 14336, "logit_scale": 0.25}
     | {"num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8}
     | {"head_dim": 128, "layer_norm_eps": 1e-05, "rope_theta": 50000, "sliding_window": 4096}
-    | {"sliding_window_pattern": 4, "vocab_size": 256000, "max_position_embeddings": 131072},
+    | {"sliding_window_pattern": 4, "vocab_size": 256000, "max_position_embeddings": 132096},
     "smollm3": {"hidden_size": 2048, "intermediate_size": 11008, "rope_theta": 5000000.0, **ROPE}
     | {"num_attention_heads": 16, "num_hidden_layers": 36, "num_key_value_heads": 4}
     | {"no_rope_layer_interval": 4, "no_rope_layers": [1, 1, 1, 0] * 9, "vocab_size": 128256}
