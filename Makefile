@@ -40,9 +40,10 @@ test: setup test-rust test-python ## the Rust and the Python tests
 test-rust:
 	cargo test --quiet
 
+# Two processes of one thread each: models are too small for more.
 test-python: setup
-	pytest -q --doctest-modules python/byteloom
-	pytest -q -n 2
+	OMP_NUM_THREADS=1 pytest -q -n 2 --doctest-modules python/byteloom
+	OMP_NUM_THREADS=1 pytest -q -n 2
 
 check: setup ## format, lints, types, import layers, examples in docstrings
 	cargo fmt --check
