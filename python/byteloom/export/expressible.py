@@ -12,7 +12,7 @@ from byteloom.model import ModelConfig
 _NEUTRAL = frozenset(
     {
         *("kind", "vocab_size", "context_length", "d_model", "num_layers", "num_heads", "dropout"),
-        *("attention.backend", "ffn.d_ff", "ffn.ratio", "init.*"),
+        *("attention.backend", "attention.dropout", "ffn.d_ff", "ffn.ratio", "init.*"),
         *("ffn.balance_loss", "ffn.z_loss", "ffn.capacity"),
     }
 )

@@ -63,6 +63,7 @@ def scaled_dot_product_attention(
     bias: Float[Tensor, "... q k"] | None = None,
     scale: float | None = None,
     soft_cap: float | None = None,
+    dropout: float = 0.0,
 ) -> Float[Tensor, "... q d_v"]:
     """softmax(Q K^T / sqrt(d_k) + bias) V (Vaswani et al. 2017, arXiv:1706.03762), written out.
 
@@ -74,6 +75,8 @@ def scaled_dot_product_attention(
         bias: added to the scores.
         scale: of the scores, in place of 1 / sqrt(d_k).
         soft_cap: scores, scaled, become soft_cap tanh(score / soft_cap), before anything is added.
+        dropout: part of the weights, of those behind the softmax, that is set to zero; the others
+            grow by as much.
     """
     scores = Q @ K.transpose(-2, -1) * (1 / math.sqrt(Q.shape[-1]) if scale is None else scale)
     if soft_cap is not None:
@@ -81,9 +84,10 @@ def scaled_dot_product_attention(
     if bias is not None:
         scores = scores + bias
     if mask is None:
-        return softmax(scores, dim=-1) @ V
+        weights = softmax(scores, dim=-1)
+        return (F.dropout(weights, dropout) if dropout else weights) @ V
     scores = scores.masked_fill(~mask, -torch.inf)
     # Where all is masked, the softmax of nothing but -inf would be NaN.
     nothing = ~mask.any(-1, keepdim=True)
-    weights = softmax(scores.masked_fill(nothing, 0.0), dim=-1)
-    return weights.masked_fill(nothing, 0.0) @ V
+    weights = softmax(scores.masked_fill(nothing, 0.0), dim=-1).masked_fill(nothing, 0.0)
+    return (F.dropout(weights, dropout) if dropout else weights) @ V

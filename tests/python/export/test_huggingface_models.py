@@ -290,9 +290,11 @@ def test_dropout_goes_along(tmp_path: Path) -> None:
     model = presets.load(
         "gpt2", vocab_size=VOCAB, context_length=CONTEXT, d_model=32, num_heads=4, num_layers=1
     )
-    hf.write(dataclasses.replace(model, dropout=0.25).build(seed=0), None, tmp_path / "out")
+    attention = dataclasses.replace(model.attention, dropout=0.125)
+    model = dataclasses.replace(model, dropout=0.25, attention=attention)
+    hf.write(model.build(seed=0), None, tmp_path / "out")
     settings = opened(tmp_path / "out").config
-    assert (settings.embd_pdrop, settings.resid_pdrop, settings.attn_pdrop) == (0.25, 0.25, 0.0)
+    assert (settings.embd_pdrop, settings.resid_pdrop, settings.attn_pdrop) == (0.25, 0.25, 0.125)
 
 
 ROPE: dict[str, Any] = {"rope_scaling": None}

@@ -90,6 +90,43 @@ def test_it_and_its_gradients_are_the_familys(family: str, backend: Any) -> None
         assert_close(mine.grad, p.grad, rtol=1e-4, atol=1e-4)
 
 
+def test_written_out_dropout_of_weights_is_the_familys() -> None:
+    """To the number, as both draw it of the same weights."""
+    torch.manual_seed(0)
+    config = LlamaConfig(**SIZES, attention_dropout=0.4)
+    peer = LlamaAttention(config, 0)
+    own = MultiHeadConfig(**OURS, dropout=0.4, backend="reference").build(D_MODEL, HEADS)
+    state = {key.replace("o_proj", "output_proj"): x for key, x in peer.state_dict().items()}
+    own.load_state_dict(state)
+    x, mask = torch.randn(2, SEQ, D_MODEL), torch.full((SEQ, SEQ), -torch.inf).triu(1)[None, None]
+    still = torch.ones(1, SEQ, HEAD), torch.zeros(1, SEQ, HEAD)
+    for training in (True, False):
+        torch.manual_seed(1)
+        want = peer.train(training)(x, position_embeddings=still, attention_mask=mask)[0]
+        torch.manual_seed(1)
+        assert_close(own.train(training)(x), want, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["reference", "auto"])
+@pytest.mark.parametrize("over", [{}, {"window": 4}, {"soft_cap": 1.0}])
+def test_dropout_of_weights_is_torchs_in_the_mean(backend: Any, over: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    own = MultiHeadConfig(**OURS, **over, dropout=0.3, backend=backend).build(D_MODEL, HEADS)
+    x = torch.randn(1, SEQ, D_MODEL)
+    with torch.no_grad():
+        drawn = own.train()(x.expand(4000, SEQ, D_MODEL))
+        want = own.eval()(x)
+    assert (drawn[0] - drawn[1]).abs().max() > 0.01
+    assert_close(drawn.mean(0, keepdim=True), want, rtol=0.0, atol=0.06)
+
+
+def test_dropout_that_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"attention\.dropout is 1\.5; it must be in"):
+        MultiHeadConfig(dropout=1.5)
+    with pytest.raises(ValueError, match="nothing for backend flex"):
+        MultiHeadConfig(dropout=0.1, backend="flex")
+
+
 MODELS: dict[str, MultiHeadConfig] = {
     "grouped": MultiHeadConfig(num_kv_heads=2),
     "one for all": MultiHeadConfig(num_kv_heads=1, d_head=6),

@@ -15,7 +15,7 @@ from byteloom.model import ModelConfig, is_each
 from byteloom.nn import ExpertsConfig, FeedForward
 
 #: What decides how a model learns or how fast it is, but not what it computes.
-_NO_MATTER = ("dropout", "attention.backend", "position.layout", "ffn.ratio")
+_NO_MATTER = ("dropout", "attention.dropout", "attention.backend", "position.layout", "ffn.ratio")
 #: What initial weights are, where a model can be told.
 _INITIAL = "init."
 #: The same of experts.

@@ -53,7 +53,8 @@ class Family:
         Raises:
             ValueError: nothing comes near.
         """
-        keys = {**canonical(model), "dropout": model.dropout}
+        of_weights = getattr(model.attention, "dropout", 0.0)
+        keys = {**canonical(model), "dropout": model.dropout, "attention.dropout": of_weights}
         settings: dict[str, Any] = {
             "architectures": [self.architecture],
             "model_type": self.model_type,

@@ -173,16 +173,16 @@ class Dropout:
 
     theirs: tuple[str, ...]
     """Of embeddings and of what layers add, which is one number here."""
-    never: tuple[str, ...]
-    """Elsewhere, where byteloom has none."""
+    of_weights: tuple[str, ...]
+    """Of attention's weights."""
 
     def read(self, settings: Settings, found: Flat) -> None:
         """Nothing: another may be right for what is learned next."""
 
     def write(self, config: Flat, settings: dict[str, Any]) -> None:
-        """The number."""
+        """The numbers."""
         settings |= dict.fromkeys(self.theirs, config["dropout"])
-        settings |= dict.fromkeys(self.never, 0.0)
+        settings |= dict.fromkeys(self.of_weights, config["attention.dropout"])
 
 
 def activations(*, gated: bool) -> dict[str, Flat]:

@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from byteloom.nn.attention.flex import capped_attention, take_numbers_for_constants
 from byteloom.nn.attention.mask import causal_mask
-from byteloom.nn.checks import head_size, require_positive_if_given
+from byteloom.nn.checks import head_size, require_part, require_positive_if_given
 from byteloom.nn.functional import Backend, scaled_dot_product_attention
 from byteloom.nn.linear import Linear
 from byteloom.nn.norm import NormConfig
@@ -48,10 +48,18 @@ class HeadsConfig:
     """Whether the maps of queries, keys and values add a learned vector, as in GPT-2 and Qwen 2."""
     output_bias: bool = False
     """Whether the last map does."""
+    dropout: float = 0.0
+    """Part of the attention weights that training sets to zero; not by flex."""
 
     def __post_init__(self) -> None:
         for key in ("num_kv_heads", "d_head", "soft_cap", "scale"):
             require_positive_if_given(**{key: getattr(self, key)})
+        require_part("attention.dropout", self.dropout)
+        if self.dropout and self.backend == "flex":
+            raise ValueError(
+                "attention.dropout is nothing for backend flex, which has no weights to drop: "
+                "leave the backend to auto"
+            )
         if self.soft_cap is not None and self.backend == "fused":
             raise ValueError("torch's kernel has no soft cap: leave the backend to auto, or flex")
 
@@ -82,7 +90,7 @@ class Heads(nn.Module):
         self.backend: Backend = "auto" if config.backend == "flex" else config.backend
         if config.soft_cap is not None:
             self.backend = "reference"
-        self.scale, self.soft_cap = config.scale, config.soft_cap
+        self.scale, self.soft_cap, self.dropout = config.scale, config.soft_cap, config.dropout
         self.d_head = config.head_size(d_model, num_heads)
         num_kv_heads = num_heads if config.num_kv_heads is None else config.num_kv_heads
         if num_heads % num_kv_heads:
@@ -162,18 +170,21 @@ class Heads(nn.Module):
         queries, keys = q.shape[-2], k.shape[-2]
         # One new token sees all in the cache.
         written = self.backend == "reference" or bias is not None or 1 < queries < keys
+        dropout = self.dropout if self.training else 0.0
         if mask is None and causal and written:
             mask = causal_mask(q, k)
         if self.backend == "reference":
             k, v = (x.repeat_interleave(self.group, dim=-3) for x in (k, v))
-            return scaled_dot_product_attention(q, k, v, mask, bias, self.scale, self.soft_cap)
+            return scaled_dot_product_attention(
+                q, k, v, mask, bias, self.scale, self.soft_cap, dropout
+            )
         hidden = mask
         if bias is not None:
             hidden = bias if mask is None else torch.where(mask, bias, -torch.inf)
         # Told so, the kernel skips what the mask hides.
         is_causal = causal and hidden is None and queries == keys
         mixed = F.scaled_dot_product_attention(
-            q, k, v, hidden, is_causal=is_causal, scale=self.scale, enable_gqa=self.group > 1
+            q, k, v, hidden, dropout, is_causal, scale=self.scale, enable_gqa=self.group > 1
         )
         if mask is not None and mixed.is_cuda:
             # To a query that sees nothing, some of the kernels give something.

@@ -49,7 +49,7 @@ GPT2 = Family(
         Only("scale_attn_weights", True),
         Only("scale_attn_by_inverse_layer_idx", False),
         Only("add_cross_attention", False),
-        Dropout(("embd_pdrop", "resid_pdrop"), never=("attn_pdrop",)),
+        Dropout(("embd_pdrop", "resid_pdrop"), of_weights=("attn_pdrop",)),
     ),
     {
         "token_embeddings": "transformer.wte",

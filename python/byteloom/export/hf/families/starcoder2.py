@@ -19,7 +19,7 @@ STARCODER2 = Family(
         Same("use_bias", "attention.bias", "attention.output_bias", "ffn.bias", default=True),
         Choice("hidden_act", activations(gated=False), "gelu_pytorch_tanh"),
         OneWindow(),
-        Dropout(("embedding_dropout", "residual_dropout"), never=("attention_dropout",)),
+        Dropout(("embedding_dropout", "residual_dropout"), of_weights=("attention_dropout",)),
     ),
     {
         **NAMES,
