@@ -14,6 +14,7 @@ from byteloom.cli.extra import needs_training_extra
 if TYPE_CHECKING:
     import torch
 
+    from byteloom.training.config import RunConfig
     from byteloom.training.run_folder import RunFolder
 
 DESCRIPTION = """\
@@ -101,10 +102,10 @@ def run(args: argparse.Namespace) -> None:
     stop = args.stop or None
     if args.stop is None and END_OF_TEXT in special:
         stop = END_OF_TEXT
-    if folder.load_config().model.kind != "decoder":
-        answer(args, folder, device)
+    run_config = folder.load_config()
+    if run_config.model.kind != "decoder":
+        answer(args, folder, run_config, device)
         return
-    prefix = isinstance(folder.load_config().task, PrefixConfig)
     model = folder.load_model(args.checkpoint, device)
     print(args.prompt, end="", flush=True)
     pieces = stream_text(
@@ -118,20 +119,22 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         stop=stop,
         compiled=args.compile,
-        prefix=prefix,
+        prefix=isinstance(run_config.task, PrefixConfig),
     )
     for piece in pieces:
         print(piece, end="", flush=True)
     print()
 
 
-def answer(args: argparse.Namespace, folder: RunFolder, device: torch.device) -> None:
+def answer(
+    args: argparse.Namespace, folder: RunFolder, run_config: RunConfig, device: torch.device
+) -> None:
     """Streams what another model than a decoder makes of the prompt."""
     from byteloom.training.sample import reply
 
     pieces = reply(
         folder.load_any_model(args.checkpoint, device),
-        folder.load_config(),
+        run_config,
         folder,
         args.prompt,
         args.stop,

@@ -143,8 +143,13 @@ def update_group(
                 _update_foreach(same, states, group)
 
 
+def form_on(device: str) -> Form:
+    """What "auto" is on a type of device."""
+    return "fused" if device in ("cuda", "cpu") else "foreach"
+
+
 def _is_fused(p: Tensor, fused: Form) -> bool:
-    return fused == "fused" or (fused == "auto" and p.device.type in ("cuda", "cpu"))
+    return (form_on(p.device.type) if fused == "auto" else fused) == "fused"
 
 
 def _update_foreach(

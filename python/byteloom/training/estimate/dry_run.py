@@ -19,6 +19,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from byteloom.nn.loss import Sums, has_kernel, piece_size
 from byteloom.nn.recompute import Recompute, is_moved, let_layers_note
 from byteloom.optim import AdamW
+from byteloom.optim.adamw import form_on
 from byteloom.training.build import assemble
 from byteloom.training.config import RunConfig
 from byteloom.training.estimate import stand_in
@@ -112,8 +113,7 @@ class DryRun:
         """Gives the optimizer the state that it has in all steps but the first."""
         run, optimizer = self.run, self.run.optimizer
         if isinstance(optimizer, AdamW) and optimizer.fused == "auto":
-            # As it chooses for the device that is meant.
-            optimizer.fused = "fused" if self.device in ("cuda", "cpu") else "foreach"
+            optimizer.fused = form_on(self.device)  # which is not the one that it sees
         for parameter in self.model.parameters():
             parameter.grad = torch.empty_like(parameter)
         run.update()
