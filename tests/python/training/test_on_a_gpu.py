@@ -51,6 +51,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "sparse": {"attention": {"kind": "sparse", "stride": 4}},
     "flex": {"attention": {"kind": "multi_head", "backend": "flex", "soft_cap": 20.0}},
     "capped": {"attention": {"kind": "multi_head", "soft_cap": 20.0}, "logit_soft_cap": 10.0},
+    "dropout of attention": {"attention": {"kind": "multi_head", "dropout": 0.1}},
     "sandwich": {"block": {"kind": "sandwich"}, "tie_embeddings": True},
 }
 #: Two of flex's kernels differ from run to run in the order of their sums.
