@@ -23,8 +23,9 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -223,40 +224,57 @@ class Processes:
 
 
 def train_all(folder: Path, trainings: dict[str, RunConfig], jobs: int) -> list[str]:
-    """Trains what is not done yet, so many at a time; returns what went wrong."""
+    """Trains what is not done yet, so many at a time; returns what went wrong.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted, and the trainings have ended.
+    """
     left = [name for name in trainings if not (folder / name / "ended.json").exists()]
     say(f"{len(trainings)} trainings, {len(trainings) - len(left)} of them done")
     processes, failed = Processes(), []
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    former = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        with ThreadPoolExecutor(jobs) as pool:
-            started = {
-                pool.submit(train_one, folder / name, trainings[name], processes): name
-                for name in left
-            }
+    # An exception raised while a pool waits can leave its locks broken: nothing is raised until
+    # all have ended, unless someone insists.
+    with on_signals(lambda *_: processes.end()), ThreadPoolExecutor(jobs) as pool:
+        started = {
+            pool.submit(train_one, folder / name, trainings[name], processes): name for name in left
+        }
+        for done in as_completed(started):
             try:
-                for done in as_completed(started):
-                    try:
-                        outcome = done.result()
-                    except ValueError as error:  # the others are still worth having
-                        outcome = "failed"
-                        failed.append(str(error))
-                    say(f"{started[done]}: {outcome}")
-            except BaseException:
-                processes.end()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-    finally:
-        signal.signal(signal.SIGTERM, former)
+                outcome = done.result()
+            except ValueError as error:  # the others are still worth having
+                outcome = "failed"
+                failed.append(str(error))
+            if not processes.is_over:
+                say(f"{started[done]}: {outcome}")
+    if processes.is_over:
+        raise KeyboardInterrupt
     return failed
+
+
+@contextmanager
+def on_signals(handle: Callable[[int, object], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM are handled so; a second one has its usual effect."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def once(number: int, frame: object) -> None:
+        restore()
+        handle(number, frame)
+
+    def restore() -> None:
+        for one, handler in former.items():
+            signal.signal(one, handler)
+
+    former = {one: signal.signal(one, once) for one in signals}
+    try:
+        yield
+    finally:
+        restore()
 
 
 def train_one(folder: Path, run: RunConfig, processes: Processes) -> str:
     """One training to its end; says how it ended."""
+    if processes.is_over:
+        raise ValueError(f"{folder} did not begin")
     toml = folder.with_suffix(folder.suffix + ".toml")
     toml.write_text(config.to_toml(run))
     trial = train(folder, [str(toml)], Path(f"{folder}.log"), processes.add)

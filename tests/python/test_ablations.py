@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
@@ -20,6 +23,7 @@ from test_study_scripts import script
 from tiny_run import make_data
 
 MODEL = {"d_model": 32, "num_heads": 4, "num_layers": 2, "context_length": 16}
+ABLATIONS = Path(__file__).parents[2] / "scripts" / "ablations.py"
 TRAINING = {"batch_size": 2, "dtype": "fp32", "num_threads": 1, "eval_batches": 1}
 
 
@@ -167,6 +171,27 @@ def test_texts_are_encoded_once(
     before = encoded.stat().st_mtime_ns
     assert ablations.main(command) == 0
     assert encoded.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_leaves_checkpoints_of_what_ran_and_begins_nothing_more(
+    folder: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    out = tmp_path / "out"
+    more = ["--steps", "1000000", "--only", "norm", "--jobs", "2"]
+    command = [sys.executable, ABLATIONS, *options(folder, out, *more)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        end = time.monotonic() + 120
+        while len([p for p in out.glob("runs/*/metrics.jsonl") if p.stat().st_size]) < 2:
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.1)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said.decode()
+    runs = [path for path in out.glob("runs/*") if path.is_dir()]
+    assert len(runs) == 2, "of three trainings"
+    assert all(list(run.glob("checkpoints/step-*")) for run in runs)
 
 
 @pytest.mark.parametrize(
