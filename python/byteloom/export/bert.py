@@ -97,6 +97,12 @@ def config_of(settings: Settings, next_sentence: bool = True) -> EncoderConfig:
         num_heads=setting(settings, "num_attention_heads"),
         norm=LayerNormConfig(eps=setting(settings, "layer_norm_eps", 1e-12), bias=True),
         ffn=replace(_ACTIVATIONS[act], d_ff=setting(settings, "intermediate_size")),
+        attention=MultiHeadConfig(
+            causal=False,
+            bias=True,
+            output_bias=True,
+            dropout=setting(settings, "attention_probs_dropout_prob", 0.1),
+        ),
         dropout=setting(settings, "hidden_dropout_prob", 0.1),
         token_types=setting(settings, "type_vocab_size", 2),
         next_sentence=next_sentence,
@@ -128,15 +134,12 @@ def settings_of(model: Encoder) -> Settings:
         "hidden_act": known.get(ffn, "gelu"),
         "intermediate_size": width,
         "hidden_dropout_prob": ours.dropout,
-        # Nothing is dropped between scores and values.
-        "attention_probs_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": ours.attention.dropout,
         "type_vocab_size": ours.token_types,
         "tie_word_embeddings": True,
     }
-    backend = MultiHeadConfig(
-        causal=False, bias=True, output_bias=True, backend=ours.attention.backend
-    )
-    found = replace(config_of(settings, ours.next_sentence), attention=backend)
+    found = config_of(settings, ours.next_sentence)
+    found = replace(found, attention=replace(found.attention, backend=ours.attention.backend))
     require_same(wanted, found, architecture)
     return settings
 

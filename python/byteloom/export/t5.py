@@ -122,7 +122,12 @@ def config_of(settings: Settings) -> EncoderDecoderConfig:
             num_buckets=setting(settings, "relative_attention_num_buckets", 32),
             max_distance=setting(settings, "relative_attention_max_distance", 128),
         ),
-        attention=MultiHeadConfig(d_head=setting(settings, "d_kv"), scale=1.0),
+        # Theirs drops weights of attention too, as often as all else.
+        attention=MultiHeadConfig(
+            d_head=setting(settings, "d_kv"),
+            scale=1.0,
+            dropout=setting(settings, "dropout_rate", 0.1),
+        ),
         ffn=replace(_FEED_FORWARD[kind], d_ff=setting(settings, "d_ff")),
         dropout=setting(settings, "dropout_rate", 0.1),
         # Newer versions of transformers say that all are tied, and mean their scale by the other.
@@ -178,7 +183,9 @@ def settings_of(model: EncoderDecoder) -> Settings:
         settings["relative_attention_num_buckets"] = ours.position.num_buckets
         settings["relative_attention_max_distance"] = ours.position.max_distance
     found = config_of(settings)
-    found = replace(found, attention=replace(found.attention, backend=ours.attention.backend))
+    # These two change no logits; what is dropped in training is one number there.
+    neutral = {key: getattr(ours.attention, key) for key in ("backend", "dropout")}
+    found = replace(found, attention=replace(found.attention, **neutral))
     require_same(
         # How long texts may be written is no setting of T5's.
         replace(wanted, start_id=start, target_length=None),

@@ -126,13 +126,17 @@ def objective(run_config: RunConfig, model: AnyModel) -> Callable[..., Sums]:
     """Makes the loss: what a batch consists of -> sums over its targets."""
     training, specials = run_config.training, specials_of(run_config.data)
     if isinstance(model, TransformerLM):
-        separator = separator_id(run_config.data)
-        kind = PrefixObjective if isinstance(run_config.task, PrefixConfig) else Objective
-        return kind(model, training.z_loss, training.compile, separator)
+        return of_a_decoder(run_config, model, separator_id(run_config.data))
     task = run_config.task
     assert isinstance(task, MaskedConfig | SpansConfig) and specials is not None
     make = cast(Callable[..., Callable[..., Sums]], task.objective)
     return make(model, specials, training.z_loss, training.compile)
+
+
+def of_a_decoder(run_config: RunConfig, model: TransformerLM, separator: int | None) -> Objective:
+    """The loss of tokens that follow, of texts that a separator ends or none does."""
+    kind = PrefixObjective if isinstance(run_config.task, PrefixConfig) else Objective
+    return kind(model, run_config.training.z_loss, run_config.training.compile, separator)
 
 
 def everything(run_config: RunConfig, tokens: TokenFile) -> tuple[Iterable[AnyBatch], int]:

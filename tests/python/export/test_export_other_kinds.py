@@ -12,10 +12,11 @@ from peers import by_chance, make_peer
 
 from byteloom import config
 from byteloom.cli import main as cli
-from byteloom.export import importing, nanogpt, open_any_run, open_run, write
+from byteloom.export import bert, importing, nanogpt, open_any_run, open_run, t5, write
 from byteloom.export.source import Source
 from byteloom.model import ModelConfig
 from byteloom.models import AnyModel, EncoderConfig, EncoderDecoderConfig
+from byteloom.nn import MultiHeadConfig
 from byteloom.tokenizer import Tokenizer
 from byteloom.training.run_folder import RunFolder
 
@@ -103,6 +104,21 @@ def test_what_bert_is_not_leaves_nothing(
     assert cli.main(argv) == 1
     assert "BertForPreTraining has model.final_norm" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_dropout_of_attention_goes_along_where_there_is_a_word_for_it(tmp_path: Path) -> None:
+    attention = {"causal": False, "bias": True, "output_bias": True, "dropout": 0.25}
+    encoder = EncoderConfig(**SIZES, num_layers=1, attention=MultiHeadConfig(**attention))
+    bert.write(encoder.build(), tmp_path / "bert")
+    peer = transformers.BertModel.from_pretrained(tmp_path / "bert")
+    assert peer.encoder.layer[0].attention.self.dropout.p == 0.25
+    assert bert.read(tmp_path / "bert").config.attention.dropout == 0.25
+    # T5 has one rate, and drops weights of attention by it.
+    t5.write(MODELS["encoder_decoder"].build(), tmp_path / "t5")
+    peer = transformers.T5Model.from_pretrained(tmp_path / "t5")
+    assert peer.encoder.block[0].layer[0].SelfAttention.dropout == 0.1
+    again = t5.read(tmp_path / "t5").config
+    assert (again.attention.dropout, again.dropout) == (0.1, 0.1)
 
 
 def test_an_encoder_without_a_tokenizer_is_for_python(

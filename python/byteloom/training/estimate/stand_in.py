@@ -18,11 +18,10 @@ from byteloom.models import (
 )
 from byteloom.models.encoder import Encoder
 from byteloom.nn.loss import IGNORED, Sums
+from byteloom.training.build import of_a_decoder
 from byteloom.training.config import RunConfig
-from byteloom.training.objective import Objective
 from byteloom.training.tasks import MaskedConfig, PrefixConfig, SpansConfig
 from byteloom.training.tasks.masked import MaskedObjective
-from byteloom.training.tasks.prefix import PrefixObjective
 from byteloom.training.tasks.spans import SpansObjective
 
 
@@ -77,11 +76,10 @@ def _lengths(run_config: RunConfig) -> Lengths | None:
 
 def objective(run_config: RunConfig, model: AnyModel) -> Callable[..., Sums]:
     """As :func:`byteloom.training.build.objective`, with ids that stand for any."""
-    z_loss, compiled = run_config.training.z_loss, run_config.training.compile
     if isinstance(model, TransformerLM):
         separator = 0 if run_config.data.separate_documents else None
-        of_text = PrefixObjective if isinstance(run_config.task, PrefixConfig) else Objective
-        return of_text(model, z_loss, compiled, separator)
+        return of_a_decoder(run_config, model, separator)
+    z_loss, compiled = run_config.training.z_loss, run_config.training.compile
     if isinstance(model, Encoder):
         return MaskedObjective(model, 0, z_loss, compiled)
     return SpansObjective(model, z_loss, compiled)
