@@ -133,6 +133,7 @@ def begin(args: argparse.Namespace) -> tuple[Run, RunFolder]:
 def resume(path: Path) -> tuple[Run, RunFolder]:
     """A run as its newest checkpoint left it."""
     from byteloom.training.build import build
+    from byteloom.training.changes import accept_changes
     from byteloom.training.config import check_data
     from byteloom.training.run_folder import RunFolder
 
@@ -144,6 +145,8 @@ def resume(path: Path) -> tuple[Run, RunFolder]:
             f"`train-lm {folder.config_file} --training.start {path} --data.train FILE -o NEW`"
         )
     found = folder.newest(say)
+    if found is not None:
+        accept_changes(found.config, run_config, folder.config_file, say)
     state = build(run_config)
     if found is None:
         say(f"{path} has no checkpoint yet: it starts at the beginning")

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tomli_w
 import torch
 
-from byteloom import checkpoint
+from byteloom import checkpoint, config
 from byteloom.cli.train_lm import main
 from tiny_run import make_data, read_metrics, write_toml
 
@@ -37,6 +40,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def toml(folder: Path) -> Path:
     return write_toml(folder)
+
+
+@pytest.fixture(scope="module")
+def stopped(toml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 12 steps, for copies of it to go on with."""
+    run = tmp_path_factory.mktemp("stopped") / "run"
+    assert main([str(toml), "-o", str(run)]) == 0
+    return run
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 1) -> str:
@@ -162,7 +173,93 @@ def test_resuming_refuses_another_model_or_tokenizer(
     assert main(["--resume", str(run)]) == 0  # more steps are welcome
     (run / "config.toml").write_text(text.replace("steps = 12", "steps = 30").replace(
         "num_layers = 1", "num_layers = 2"))  # fmt: skip
+    said = refused(capsys, "--resume", run)
+    assert "model.num_layers: 1, now 2" in said and "set them back" in said
+    (run / "config.toml").write_text(text.replace("steps = 12", "steps = 30"))
+    (run / "checkpoints" / "step-000020.safetensors").unlink()
+    for path in (run / "checkpoints").glob("step-*"):  # whatever its configuration says
+        found = checkpoint.read(path)
+        weights = {name: tensor[..., :1] for name, tensor in found.model.items()}
+        checkpoint.write(replace(found, model=weights), path)
     assert "of another model" in refused(capsys, "--resume", run)
+
+
+def change(run: Path, **over: Any) -> None:
+    """Writes another configuration into a run's folder."""
+    path = run / "config.toml"
+    path.write_text(tomli_w.dumps(config.merge(config.read(path), over)))
+
+
+def test_what_was_changed_is_listed_and_holds_if_the_run_can_go_on_with_it(
+    toml: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, train, moved = tmp_path / "run", folder / "train.npy", tmp_path / "moved.npy"
+    assert main([str(toml), "-o", str(run)]) == 0
+    moved.write_bytes(train.read_bytes())
+    change(run, data={"train": str(moved)}, model={"dropout": 0.5}, training={"steps": 16},
+           optimizer={"weight_decay": 0.25}, schedule={"max_lr": 0.002})  # fmt: skip
+    capsys.readouterr()
+    assert main(["--resume", str(run)]) == 0
+    said = capsys.readouterr().err
+    assert "config.toml was changed since the checkpoint was made:" in said
+    for line in ("training.steps: 12, now 16", "optimizer.weight_decay: 0.1, now 0.25",
+                 f"data.train: {train}, now {moved}", "model.dropout: 0.0, now 0.5",
+                 "schedule.max_lr: 0.001, now 0.002"):  # fmt: skip
+        assert f"  {line}\n" in said
+    found = checkpoint.read(run / "checkpoints" / "step-000016.safetensors")
+    assert found.optimizer is not None
+    decays = {group["weight_decay"] for group in found.optimizer["param_groups"]}
+    assert decays == {0.0, 0.25}, "the new setting is the one that counts"
+    change(run, training={"steps": 17})
+    assert main(["--resume", str(run)]) == 0
+    said = capsys.readouterr().err
+    assert "training.steps: 16, now 17" in said and "weight_decay" not in said, "it was told once"
+
+
+@pytest.mark.parametrize(
+    ("over", "lines"),
+    [
+        ({"model": {"d_model": 64}}, ["model.d_model: 32, now 64"]),
+        ({"model": {"num_heads": 4}}, ["model.num_heads: 2, now 4"]),
+        ({"model": {"norm": {"kind": "layernorm"}}}, ["model.norm.kind: rmsnorm, now layernorm"]),
+        ({"model": {"position": {"theta": 5000.0}}}, ["model.position.theta: 10000.0, now 5000.0"]),
+        ({"optimizer": {"kind": "sgd"}}, ["optimizer.kind: adamw, now sgd"]),
+        ({"averaging": {"decay": 0.9}}, ["averaging.decay: none, now 0.9"]),
+        ({"task": {"kind": "prefix"}}, ["task.kind: none, now prefix"]),
+        (
+            {"training": {"batch_size": 8, "seed": 1, "accumulation": 2}},
+            ["training.batch_size: 4, now 8", "training.accumulation: 1, now 2",
+             "training.seed: 0, now 1"],
+        ),
+        (
+            {"training": {"weights": "bf16", "dtype": "bf16"}},
+            ["training.weights: fp32, now bf16"],
+        ),
+    ],
+)  # fmt: skip
+def test_what_would_make_another_run_of_it_is_listed_and_refused(
+    stopped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], over: Any, lines: list[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(stopped, run)
+    change(run, **config.merge(over, {"training": {"steps": 20}}))
+    before = (run / "metrics.jsonl").read_bytes()
+    said = refused(capsys, "--resume", run)
+    assert "config.toml was changed since the checkpoint was made, and the run cannot" in said
+    assert all(f"  {line}\n" in said for line in lines) and "set them back" in said
+    assert "training.steps" not in said and "training.dtype" not in said
+    assert (run / "metrics.jsonl").read_bytes() == before
+
+
+def test_more_token_files_are_refused_and_other_places_are_not(
+    stopped: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, train = tmp_path / "run", str(folder / "train.npy")
+    shutil.copytree(stopped, run)
+    change(run, data={"train": [train, train]}, training={"steps": 20})
+    assert f"  data.train: {train}, now ['{train}', '{train}']" in refused(capsys, "--resume", run)
+    change(run, data={"train": [train]}, training={"steps": 14})
+    assert main(["--resume", str(run)]) == 0
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
