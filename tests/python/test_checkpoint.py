@@ -340,8 +340,8 @@ def test_any_flipped_bit_of_the_rest_is_noticed_or_says_nothing(tmp_path: Path) 
 
 def test_files_without_a_checksum_of_the_header_are_read(tmp_path: Path) -> None:
     tensors = {"model.a": torch.ones(2)}
-    header = {"format_version": 1, "byteloom_version": "0", "iteration": 3, "config": {},
-              "tokenizer": "", "optimizer_class": "", "optimizer": None, "state": {"$dict": []}}  # fmt: skip
+    header = {"format_version": 1, "byteloom_version": "0", "iteration": 3, "config": {}}
+    header |= {"tokenizer": "", "optimizer_class": "", "optimizer": None, "state": {"$dict": []}}
     path = tmp_path / "a.safetensors"
     safetensors.torch.save_file(tensors, path, {"byteloom": json.dumps(header)})
     assert checkpoint.read(path).iteration == 3

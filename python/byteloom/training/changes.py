@@ -16,13 +16,12 @@ _FREE_IN_MODELS = {"backend", "balance_loss", "capacity", "dropout", "z_loss"}
 _FIXED = {
     "data.weights",
     "optimizer.kind",
-    "training.accumulation",
-    "training.accumulation_warmup",
-    "training.batch_size",
     "training.rounding",
     "training.seed",
     "training.weights",
 }
+#: What says how many windows a step learns from; the windows' order does not depend on it.
+_WINDOWS = ("training.accumulation", "training.accumulation_warmup", "training.batch_size")
 
 
 @dataclass(frozen=True)
@@ -35,23 +34,12 @@ class Change:
     """As the checkpoint has it; ``None``: not there."""
     now: Any
     """As config.toml has it; ``None``: not there."""
+    breaks: bool
+    """Whether the run would not be the same one any more."""
 
     def __str__(self) -> str:
         before, now = ("none" if x is None else x for x in (self.before, self.now))
         return f"{self.key}: {before}, now {now}"
-
-    @property
-    def breaks(self) -> bool:
-        """Whether the run would not be the same one any more."""
-        section, _, name = self.key.partition(".")
-        last = self.key.rpartition(".")[2]
-        if section == "model":
-            return last not in _FREE_IN_MODELS and not name.startswith("init.")
-        if section == "averaging":  # the average of the steps so far is there, or it is not
-            return self.before is None and last == "decay"
-        if self.key == "data.train":  # files may move, but not be more or fewer
-            return _length(self.before) != _length(self.now)
-        return section == "task" or self.key in _FIXED
 
 
 def changes(before: Mapping[str, Any], now: RunConfig) -> list[Change]:
@@ -68,9 +56,13 @@ def changes(before: Mapping[str, Any], now: RunConfig) -> list[Change]:
     except ValueError:
         return []  # of another version, whose keys mean something else
     new = flat(config.dump(now))
+    fixed = _FIXED if _windows(former) == _windows(new) else _FIXED.union(_WINDOWS)
     keys = [*former, *(key for key in new if key not in former)]
-    found = (Change(key, former.get(key), new.get(key)) for key in keys)
-    return [change for change in found if change.before != change.now]
+    return [
+        Change(key, old, this, key in fixed or _breaks(key, old, this))
+        for key in keys
+        if (old := former.get(key)) != (this := new.get(key))
+    ]
 
 
 def accept_changes(
@@ -99,6 +91,25 @@ def accept_changes(
 
 def _lines(found: list[Change]) -> str:
     return "\n".join(f"  {change}" for change in found)
+
+
+def _windows(keys: Mapping[str, Any]) -> tuple[int, ...]:
+    """What must stay the same for each step to learn from the same windows."""
+    accumulation, warmup, batch_size = (int(keys[key]) for key in _WINDOWS)
+    return (accumulation, warmup, batch_size) if warmup else (accumulation * batch_size,)
+
+
+def _breaks(key: str, before: Any, now: Any) -> bool:
+    """Whether a change of another key than those that are fixed does."""
+    section, _, name = key.partition(".")
+    last = key.rpartition(".")[2]
+    if section == "model":
+        return last not in _FREE_IN_MODELS and not name.startswith("init.")
+    if section == "averaging":  # the average of the steps so far is there, or it is not
+        return before is None and last == "decay"
+    if key == "data.train":  # files may move, but not be more or fewer
+        return _length(before) != _length(now)
+    return section == "task"
 
 
 def _length(train: Any) -> int:

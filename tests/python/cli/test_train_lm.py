@@ -22,6 +22,8 @@ import torch
 
 from byteloom import checkpoint, config
 from byteloom.cli.train_lm import main
+from byteloom.training import loop
+from byteloom.training.build import require_dtype
 from tiny_run import make_data, read_metrics, write_toml
 
 COMMAND = [sys.executable, "-m", "byteloom.cli.main", "train-lm"]
@@ -97,6 +99,22 @@ def test_the_run_folder_is_all_it_takes(
     one, two = (tmp_path / n / "metrics.jsonl" for n in ("one", "two"))
     assert read_metrics(one) == read_metrics(two)
     assert (tmp_path / "one/sample.txt").read_bytes() == (tmp_path / "two/sample.txt").read_bytes()
+
+
+@pytest.mark.parametrize("interval", [2, 1000])
+def test_a_run_that_ended_early_says_so(
+    toml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], interval: int
+) -> None:
+    command = [str(toml), "--training.eval_interval=1", "--training.eval_patience=2",
+               "--schedule.max_lr=0", "--schedule.min_lr=0",
+               f"--logging.interval={interval}"]  # fmt: skip
+    assert main([*command, "-o", str(tmp_path / "run")]) == 0
+    out = capsys.readouterr().out
+    assert "(3 steps, 192 tokens)" in out and ("in step 2\n" in out) == (interval == 2)
+    assert main([*command, "--json", "-o", str(tmp_path / "again")]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["steps"], figures["tokens"]) == (3, 192) and figures["valid_loss"] > 0
+    assert (figures["loss"] is None) == (interval == 1000)
 
 
 def test_bf16_and_ids_alone(folder: Path, tmp_path: Path) -> None:
@@ -232,6 +250,10 @@ def test_what_was_changed_is_listed_and_holds_if_the_run_can_go_on_with_it(
              "training.seed: 0, now 1"],
         ),
         (
+            {"training": {"batch_size": 2, "accumulation": 2, "accumulation_warmup": 3}},
+            ["training.accumulation_warmup: 0, now 3"],
+        ),
+        (
             {"training": {"weights": "bf16", "dtype": "bf16"}},
             ["training.weights: fp32, now bf16"],
         ),
@@ -249,6 +271,22 @@ def test_what_would_make_another_run_of_it_is_listed_and_refused(
     assert all(f"  {line}\n" in said for line in lines) and "set them back" in said
     assert "training.steps" not in said and "training.dtype" not in said
     assert (run / "metrics.jsonl").read_bytes() == before
+
+
+def test_smaller_batches_that_make_the_same_step_are_welcome(
+    toml: Path, stopped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, straight = tmp_path / "run", tmp_path / "straight"
+    for folder, batch in ((run, 2), (straight, 4)):
+        shutil.copytree(stopped, folder)
+        change(folder, training={"steps": 20, "batch_size": batch, "accumulation": 4 // batch})
+        capsys.readouterr()
+        assert main(["--resume", str(folder)]) == 0
+    ours, theirs = read_metrics(run / "metrics.jsonl"), read_metrics(straight / "metrics.jsonl")
+    assert [one["tokens"] for one in ours if "loss" in one][-1] == 20 * 4 * 16
+    for a, b in zip(ours, theirs, strict=True):
+        if "loss" in a:  # evaluations are on batches of another size
+            assert a == pytest.approx(b, rel=1e-4)
 
 
 def test_more_token_files_are_refused_and_other_places_are_not(
@@ -275,6 +313,66 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     ):
         assert key in text
     assert "(default: None)" not in text
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(28, "No space left on device"), "error: [Errno 28] No space left on device"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), "error: CUDA out of mem"),
+        (RuntimeError("[enforce] DefaultCPUAllocator: can't allocate memory"), "error: [enforce]"),
+    ],
+)
+@pytest.mark.parametrize("at", [1, 8])
+def test_where_a_run_that_broke_off_goes_on_is_said(
+    toml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    error: Exception, message: str, at: int,
+) -> None:  # fmt: skip
+    run, real = tmp_path / "run", loop.train_step
+
+    def lacking(state: Any, *args: Any, **how: Any) -> Any:
+        if state.step == at:
+            raise error
+        return real(state, *args, **how)
+
+    monkeypatch.setattr(loop, "train_step", lacking)
+    said = refused(capsys, toml, "-o", run)
+    assert message in said and ("training.recompute" in said) == isinstance(error, RuntimeError)
+    if at == 1:
+        assert "there is no checkpoint yet" in said
+    else:
+        assert "step-000005.safetensors, is of step 5; continue with `train-lm --resume" in said
+    monkeypatch.undo()
+    assert main(["--resume", str(run)]) == 0
+
+
+def test_what_is_our_mistake_keeps_its_traceback(
+    toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*args: Any, **how: Any) -> Any:
+        raise RuntimeError("shapes cannot be multiplied")
+
+    monkeypatch.setattr(loop, "train_step", wrong)
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        main([str(toml), "-o", str(tmp_path / "run")])
+
+
+@pytest.mark.parametrize("has_it", [False, True])
+def test_bf16_is_refused_on_a_gpu_that_would_only_imitate_it(
+    monkeypatch: pytest.MonkeyPatch, has_it: bool
+) -> None:
+    def is_supported(including_emulation: bool = True) -> bool:
+        return has_it or including_emulation
+
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", is_supported)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda device: "Tesla T4")
+    for dtype, device in (("fp16", "cuda"), ("fp32", "cuda"), ("bf16", "cpu")):
+        require_dtype(dtype, torch.device(device))
+    if has_it:
+        require_dtype("bf16", torch.device("cuda"))
+        return
+    with pytest.raises(ValueError, match=r"bf16: Tesla T4 does not have it.*choose fp16 or fp32"):
+        require_dtype("bf16", torch.device("cuda"))
 
 
 # -- as a process ---------------------------------------------------------------------------------
