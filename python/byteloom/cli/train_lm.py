@@ -240,7 +240,7 @@ def owes_sample(state: Run, folder: RunFolder) -> bool:
 
 def describe(state: Run) -> None:
     """Says what is about to be trained, and warns if there is not enough memory for it."""
-    from byteloom.training.data_config import sources_without_separators
+    from byteloom.training.data_config import files_of_another_tokenizer, sources_without_separators
     from byteloom.training.estimate import shortage
 
     steps = state.config.training.steps
@@ -261,6 +261,11 @@ def describe(state: Run) -> None:
         say(
             f"warning: data.separate_documents, but the beginning of {path} has no separator: "
             "its windows are read as one text each"
+        )
+    for path in files_of_another_tokenizer(state.config.data):
+        say(
+            f"warning: {state.config.data.tokenizer} would make other ids of their text than those "
+            f"in {path}: they seem to be another tokenizer's"
         )
     if lack := shortage(state):
         say(f"warning: {lack}")

@@ -20,6 +20,7 @@ import pytest
 import tomli_w
 import torch
 
+import byteloom as bl
 from byteloom import checkpoint, config
 from byteloom.cli.train_lm import main
 from byteloom.training import loop
@@ -123,6 +124,29 @@ def test_bf16_and_ids_alone(folder: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert main([str(toml), "--training.dtype=bf16", "-o", str(run)]) == 0
     assert not (run / "sample.txt").exists() and not (run / "tokenizer.json").exists()
+
+
+def test_ids_of_another_tokenizer_of_the_same_size_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = {
+        "one": "the cat and the other cat that sat there " * 200,
+        "two": "a bee or a tree " * 400,
+    }
+    made = {}
+    for name, words in text.items():
+        (tmp_path / f"{name}.txt").write_text(words)
+        made[name] = bl.train_bpe(tmp_path / f"{name}.txt", 262)
+        made[name].save(tmp_path / f"{name}.json")
+    np.save(tmp_path / "ids.npy", made["one"].encode_array(text["one"]))
+    assert made["one"].vocab_size == made["two"].vocab_size
+    for name in text:
+        data = {"train": str(tmp_path / "ids.npy"), "valid": "none",
+                "tokenizer": str(tmp_path / f"{name}.json")}  # fmt: skip
+        toml = write_toml(tmp_path, data=data)
+        assert main([str(toml), "-o", str(tmp_path / name)]) == 0
+        said = capsys.readouterr().err
+        assert ("ids.npy: they seem to be another tokenizer's" in said) == (name == "two")
 
 
 def test_wrong_usage(toml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
