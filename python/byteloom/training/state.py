@@ -200,7 +200,8 @@ class Run:
             ValueError: it is of another model or optimizer.
         """
         groups = self.optimizer.param_groups
-        settings = [{k: v for k, v in group.items() if k != "params"} for group in groups]
+        kept = {"params", "lr"}  # the rate is the schedule's of the last step
+        settings = [{k: v for k, v in group.items() if k not in kept} for group in groups]
         found.restore(self.model, self.optimizer)
         # The configuration's settings hold, which may have been changed since: torch took the old.
         for group, own in zip(self.optimizer.param_groups, settings, strict=True):
