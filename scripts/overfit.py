@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from byteloom import config
 from byteloom.cli.common import HelpFormatter, execute
+from byteloom.nn.loss import IGNORED
 from byteloom.optim.schedule import ConstantConfig
 from byteloom.training.build import build
 from byteloom.training.config import RunConfig, resolve
@@ -39,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--below", type=float, default=0.05, metavar="NATS", help="loss to reach")
     config.add_options(parser, RunConfig)
     args = parser.parse_args(argv)
+    if args.steps < 1:
+        parser.error(f"--steps {args.steps}: must be at least 1")
     return execute(lambda: run(args))
 
 
@@ -49,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
     # All steps at the highest learning rate: how the schedule ends is not the question.
     schedule = ConstantConfig(max_lr=run_config.schedule.max_lr, warmup_steps=10)
     state = build(replace(run_config, schedule=schedule))
-    x, y = state.batches.batch_at(0)
-    batch = (x.to(state.device), y.to(state.device))
+    batch = tuple(part.to(state.device) for part in state.batches.batch_at(0))
+    learned = int((batch[-1] != IGNORED).sum())
     with tqdm(range(args.steps), disable=not sys.stderr.isatty(), unit="step") as steps:
         for step in steps:
             loss = train_step(state, [batch]).loss.item()
@@ -58,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
             if step % 20 == 0 or loss < args.below:
                 print(f"step {step:5}  loss {loss:.4f}")
             if loss < args.below:
-                print(f"learned by heart: {y.numel():,} tokens in {step + 1} steps")
+                print(f"learned by heart: {learned:,} tokens in {step + 1} steps")
                 return 0
     print(f"not learned by heart after {args.steps} steps: the loss is {loss:.4f}")
     return 1

@@ -65,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--trace", type=Path, metavar="FILE", help="where all events go, as JSON")
     config.add_options(parser, RunConfig)
     args = parser.parse_args(argv)
+    if args.steps < 1 or args.warm_up < 0:
+        parser.error("--steps must be at least 1, and --warm-up not negative")
     return execute(lambda: run(args))
 
 
@@ -105,9 +107,9 @@ def run(args: argparse.Namespace) -> None:
     tokens = state.tokens / state.step
     step = seconds / args.steps
     print(f"{1e3 * step:,.2f} ms a step of {tokens:,.0f} tokens: {tokens / step:,.0f} tokens/s")
-    peak = peak_flops(device)
-    if peak is not None:
-        mfu = tokens / step * training_flops(state.model) / peak
+    peak, flops = peak_flops(device), training_flops(state.model)
+    if peak is not None and flops is not None:
+        mfu = tokens / step * flops / peak
         print(f"{mfu:.1%} of the peak of {peak / 1e12:,.0f} TFLOPS (MFU)")
     kinds: defaultdict[str, float] = defaultdict(float)
     for name, micros in times.items():

@@ -311,3 +311,37 @@ def test_any_flipped_bit_of_a_tensor_is_noticed(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match="checksum of model"):
             checkpoint.read(path)
+
+
+def test_any_flipped_bit_of_the_rest_is_noticed_or_says_nothing(tmp_path: Path) -> None:
+    model, path = torch.nn.Linear(3, 2), tmp_path / "a.safetensors"
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    written = Checkpoint.of(model, optimizer, 500, state={"best": [1.25, 3]}, config={"a": 7})
+    checkpoint.write(written, path)
+    data = path.read_bytes()
+    refused = 0
+    for at in range(8 + int.from_bytes(data[:8], "little")):
+        for bit in (1 << at % 7, 1 << (at + 3) % 7):
+            damaged = bytearray(data)
+            damaged[at] ^= bit
+            path.write_bytes(damaged)
+            try:
+                found = checkpoint.read(path)
+            except ValueError:
+                refused += 1
+                continue
+            assert (found.iteration, found.state, found.config) == (500, written.state, {"a": 7})
+            assert all(torch.equal(found.model[k], v) for k, v in written.model.items())
+            assert repr(found.optimizer) == repr(written.optimizer)
+    assert refused > 0.9 * 2 * at, "hardly anything in a header says nothing"
+
+
+def test_files_without_a_checksum_of_the_header_are_read(tmp_path: Path) -> None:
+    tensors = {"model.a": torch.ones(2)}
+    header = {"format_version": 1, "byteloom_version": "0", "iteration": 3, "config": {}}
+    header |= {"tokenizer": "", "optimizer_class": "", "optimizer": None, "state": {"$dict": []}}
+    path = tmp_path / "a.safetensors"
+    safetensors.torch.save_file(tensors, path, {"byteloom": json.dumps(header)})
+    assert checkpoint.read(path).iteration == 3

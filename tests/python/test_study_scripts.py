@@ -72,6 +72,17 @@ def test_a_batch_is_learned_by_heart(folder: Path, capsys: pytest.CaptureFixture
     assert "not learned by heart after 2 steps" in capsys.readouterr().out
 
 
+def test_a_batch_of_prefixes_is_learned_by_heart_too(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toml, main = write_toml(folder), script("overfit").main
+    command = [str(toml), "--task.kind", "prefix", "--training.batch_size", "2"]
+    assert main([*command, "--schedule.max_lr", "1e-2", "--below", "0.5"]) == 0
+    assert "learned by heart" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main([*command, "--steps", "0"])
+
+
 def test_a_step_is_profiled(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     toml, trace = write_toml(folder), folder / "trace.json"
     command = [str(toml), "--warm-up", "1", "--steps", "2", "--top", "4", "--trace", str(trace)]

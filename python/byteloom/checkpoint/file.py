@@ -46,7 +46,9 @@ def write(checkpoint: Checkpoint, out: Destination) -> None:
         "state": _pack(checkpoint.state, "state", tensors),
     }
     header["crc32"] = {name: zlib.crc32(_data(tensor)) for name, tensor in tensors.items()}
-    metadata = {"format": "pt", "byteloom": json.dumps(header)}
+    header["forms"] = {name: _form(tensor) for name, tensor in tensors.items()}
+    text = json.dumps(header)
+    metadata = {"format": "pt", "byteloom": text, "byteloom_crc32": str(zlib.crc32(text.encode()))}
     if isinstance(out, str | os.PathLike):
         if not Path(out).parent.is_dir():
             raise FileNotFoundError(f"no folder {Path(out).parent} to write {Path(out).name} into")
@@ -68,13 +70,15 @@ def read(src: Source, optimizer: bool = True) -> Checkpoint:
         ValueError: cut short, or no checkpoint; the message names the file.
     """
     name = name_of(src)
+    skip = () if optimizer else ("optimizer.",)
     try:
-        metadata, tensors = _open(src, skip=() if optimizer else ("optimizer.",))
+        metadata, tensors = _open(src, skip)
     except safetensors.SafetensorError as error:
         raise ValueError(f"{name} is cut short, damaged or no checkpoint: {error}") from None
     if "byteloom" not in metadata:
         raise ValueError(f"{name} is a safetensors file, but no checkpoint of byteloom")
     try:
+        _check_text(metadata)
         header = json.loads(metadata["byteloom"])
         version = header["format_version"]
         if version > FORMAT_VERSION:
@@ -82,9 +86,7 @@ def read(src: Source, optimizer: bool = True) -> Checkpoint:
                 f"its format is {version}, this byteloom {__version__} reads up to "
                 f"{FORMAT_VERSION}; it was written by {header['byteloom_version']}"
             )
-        for tensor_name, checksum in header.get("crc32", {}).items():
-            if tensor_name in tensors and zlib.crc32(_data(tensors[tensor_name])) != checksum:
-                raise ValueError(f"the checksum of {tensor_name} is wrong: the file is damaged")
+        _check_tensors(header, tensors, skip)
         prefix = "model."
         return Checkpoint(
             iteration=header["iteration"],
@@ -98,6 +100,43 @@ def read(src: Source, optimizer: bool = True) -> Checkpoint:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{name} cannot be read as a checkpoint: {error}") from None
+
+
+def _form(tensor: Tensor) -> str:
+    """What a tensor is besides its bytes."""
+    return f"{_DTYPES[tensor.dtype]} {list(tensor.shape)}"
+
+
+def _check_text(metadata: Mapping[str, str]) -> None:
+    """Compares all that is no tensor with its checksum; files of former times have none.
+
+    Raises:
+        ValueError: it is another.
+    """
+    expected = metadata.get("byteloom_crc32")
+    if expected not in (None, str(zlib.crc32(metadata["byteloom"].encode()))):
+        raise ValueError("the checksum of its header is wrong: the file is damaged")
+
+
+def _check_tensors(
+    header: Mapping[str, Any], tensors: Mapping[str, Tensor], skip: tuple[str, ...]
+) -> None:
+    """Compares tensors, their types and shapes with what was written.
+
+    Raises:
+        ValueError: one is missing or another.
+    """
+    forms = header.get("forms", {})
+    for name, checksum in header.get("crc32", {}).items():
+        if name.startswith(skip):
+            continue
+        if name not in tensors:
+            raise ValueError(f"{name} is missing: the file is damaged")
+        tensor = tensors[name]
+        if forms.get(name, _form(tensor)) != _form(tensor):
+            raise ValueError(f"{name} is {_form(tensor)}, not {forms[name]}: the file is damaged")
+        if zlib.crc32(_data(tensor)) != checksum:
+            raise ValueError(f"the checksum of {name} is wrong: the file is damaged")
 
 
 def _open(src: Source, skip: tuple[str, ...]) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -133,6 +133,7 @@ def begin(args: argparse.Namespace) -> tuple[Run, RunFolder]:
 def resume(path: Path) -> tuple[Run, RunFolder]:
     """A run as its newest checkpoint left it."""
     from byteloom.training.build import build
+    from byteloom.training.changes import accept_changes
     from byteloom.training.config import check_data
     from byteloom.training.run_folder import RunFolder
 
@@ -144,6 +145,8 @@ def resume(path: Path) -> tuple[Run, RunFolder]:
             f"`train-lm {folder.config_file} --training.start {path} --data.train FILE -o NEW`"
         )
     found = folder.newest(say)
+    if found is not None:
+        accept_changes(found.config, run_config, folder.config_file, say)
     state = build(run_config)
     if found is None:
         say(f"{path} has no checkpoint yet: it starts at the beginning")
@@ -182,6 +185,18 @@ def train(state: Run, folder: RunFolder, as_json: bool) -> int:
     except NonFiniteError as error:
         say(f"error: {error}")
         return FAILED
+    except OSError as error:  # the disk is full, say
+        say(f"error: {error}\n{what_is_kept(folder)}")
+        return FAILED
+    except RuntimeError as error:
+        if not is_lack_of_memory(error):
+            raise
+        say(f"error: {str(error).splitlines()[0]}\n{what_is_kept(folder)}")
+        say(
+            "less memory is taken by a smaller training.batch_size with as much more "
+            "training.accumulation, or by training.recompute: `byteloom estimate` says what fits"
+        )
+        return FAILED
     finally:
         for sink in sinks:
             sink.close()
@@ -193,8 +208,27 @@ def train(state: Run, folder: RunFolder, as_json: bool) -> int:
         return INTERRUPTED if signal == Signals.SIGINT else DONE
     if tokenizer is not None and owes_sample(state, folder):
         write_sample(state, folder, tokenizer)
-    report(folder, as_json)
+    report(state, folder, as_json)
     return DONE
+
+
+def what_is_kept(folder: RunFolder) -> str:
+    """Where a run that broke off can go on."""
+    there = folder.checkpoints()
+    if not there:
+        return "there is no checkpoint yet"
+    step, path = there[-1]
+    return (
+        f"the last checkpoint, {path}, is of step {step:,}; continue with "
+        f"`train-lm --resume {folder.path}`"
+    )
+
+
+def is_lack_of_memory(error: RuntimeError) -> bool:
+    """Whether it is torch's word for that, which has a type for GPUs only."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def owes_sample(state: Run, folder: RunFolder) -> bool:
@@ -206,7 +240,7 @@ def owes_sample(state: Run, folder: RunFolder) -> bool:
 
 def describe(state: Run) -> None:
     """Says what is about to be trained, and warns if there is not enough memory for it."""
-    from byteloom.training.data_config import sources_without_separators
+    from byteloom.training.data_config import files_of_another_tokenizer, sources_without_separators
     from byteloom.training.estimate import shortage
 
     steps = state.config.training.steps
@@ -228,35 +262,44 @@ def describe(state: Run) -> None:
             f"warning: data.separate_documents, but the beginning of {path} has no separator: "
             "its windows are read as one text each"
         )
+    for path in files_of_another_tokenizer(state.config.data):
+        say(
+            f"warning: {state.config.data.tokenizer} would make other ids of their text than those "
+            f"in {path}: they seem to be another tokenizer's"
+        )
     if lack := shortage(state):
         say(f"warning: {lack}")
 
 
-def report(folder: RunFolder, as_json: bool) -> None:
+def report(state: Run, folder: RunFolder, as_json: bool) -> None:
     """Prints the figures of a finished run."""
+    # Of the last step that was logged: one that ended early may have logged none.
     last: dict[str, float] = {}
     for line in folder.metrics_file.read_text().splitlines():
-        last |= json.loads(line)
-    speed = last["tokens"] / last["seconds"]
+        record = json.loads(line)
+        last |= {"step of loss": record["step"]} if "loss" in record else {}
+        last |= record
+    speed = state.tokens / max(state.seconds, 1e-9)
     figures = {
         "run": str(folder.path),
-        "steps": last["step"],
-        "tokens": last["tokens"],
-        "loss": last["loss"],
+        "steps": state.step,
+        "tokens": state.tokens,
+        "loss": last.get("loss"),
         "valid_loss": last.get("valid_loss"),
-        "seconds": round(last["seconds"], 2),
+        "seconds": round(state.seconds, 2),
         "tokens_per_second": round(speed, 1),
         "peak_megabytes": peak_megabytes(),
     }
     if as_json:
         print(json.dumps(figures))
         return
-    rows = {
-        "run": f"{folder.path} ({last['step']:,} steps, {last['tokens']:,} tokens)",
-        "loss": f"{last['loss']:.4f} in the last step",
-        "time": f"{last['seconds']:,.1f} s ({speed:,.0f} tokens/s, evaluations included)",
-        "peak memory": f"{peak_megabytes():,.0f} MB",
-    }
+    rows = {"run": f"{folder.path} ({state.step:,} steps, {state.tokens:,} tokens)"}
+    if "loss" in last:
+        at = last["step of loss"]
+        where = "the last step" if at == state.step else f"step {at:,}"
+        rows["loss"] = f"{last['loss']:.4f} in {where}"
+    rows["time"] = f"{state.seconds:,.1f} s ({speed:,.0f} tokens/s, evaluations included)"
+    rows["peak memory"] = f"{peak_megabytes():,.0f} MB"
     if "valid_loss" in last:
         rows["validation loss"] = f"{last['valid_loss']:.4f}"
     if folder.sample_file.exists():

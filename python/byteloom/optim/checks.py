@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 
 def require_not_negative(**settings: float) -> None:
-    """Refuses settings below zero, and such that are no number.
+    """Refuses settings below zero, and such that are infinite or no number.
 
     Raises:
         ValueError: naming the setting and its value.
@@ -12,6 +14,8 @@ def require_not_negative(**settings: float) -> None:
     for name, value in settings.items():
         if not value >= 0:
             raise ValueError(f"{name} is {value}; it must not be negative")
+        if value == math.inf:
+            raise ValueError(f"{name} is {value}; it must be finite")
 
 
 def require_decays(betas: tuple[float, float]) -> None:

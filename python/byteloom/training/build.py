@@ -41,8 +41,8 @@ def build(run_config: RunConfig, start: TransformerLM | None = None) -> Run:
         start: whose weights it has instead of fresh ones.
 
     Raises:
-        ValueError: a device that this machine lacks; token files too short for the context; weights
-            of another model.
+        ValueError: a device that this machine lacks, or a type that the device lacks; token files
+            too short for the context; weights of another model.
     """
     run, data = assemble(run_config, start), run_config.data
     files = [TokenFile(path) for path in data.sources]
@@ -64,10 +64,12 @@ def assemble(
         make_objective: in place of :func:`objective`, which may need the tokenizer.
 
     Raises:
-        ValueError: a device that this machine lacks; weights of another model.
+        ValueError: a device that this machine lacks, or a type that the device lacks; weights of
+            another model.
     """
     training = run_config.training
     device = pick_device(training.device)
+    require_dtype(training.dtype, device)
     if training.num_threads is not None:
         torch.set_num_threads(training.num_threads)
     set_precision(training.dtype, training.deterministic)
@@ -179,6 +181,21 @@ def set_precision(dtype: str, deterministic: bool) -> None:
     if deterministic:
         # cuBLAS reads this when it starts: without it, it may sum in another order.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+def require_dtype(dtype: str, device: torch.device) -> None:
+    """Refuses a GPU that would only imitate the type of the products, many times more slowly.
+
+    Raises:
+        ValueError: it lacks bf16.
+    """
+    if dtype != "bf16" or device.type != "cuda":
+        return
+    if not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ValueError(
+            f"training.dtype bf16: {torch.cuda.get_device_name(device)} does not have it, only "
+            "GPUs of compute capability 8.0 and later do: choose fp16 or fp32"
+        )
 
 
 def pick_device(name: str) -> torch.device:

@@ -63,7 +63,7 @@ class TrainingConfig:
     """How many of the newest checkpoints are kept, beside the weights with the best validation."""
     gradient_clip: Positive | None = 1.0
     """Largest L2 norm of the whole gradient; none: no clipping."""
-    z_loss: Annotated[float, Field(ge=0)] = 0.0
+    z_loss: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Weight of log(Z)^2 in what is minimised, which keeps logits from drifting; 1e-4 is usual."""
     dtype: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     """Type of products; the weights stay fp32. bf16, fp16: autocast, with fp16's loss scaled."""

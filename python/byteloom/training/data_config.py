@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
+import numpy as np
 from pydantic import Field
 
-from byteloom.data.token_file import TokenFile
+from byteloom.data.token_file import TokenFile, TokenIds
 from byteloom.tokenizer import Tokenizer
 from byteloom.training.tasks.base import Specials
 
@@ -16,6 +17,8 @@ Weight: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 #: Ids of a token file that are looked at before a run: a document is shorter.
 _BEGINNING = 10_000_000
+#: Ids of a token file that are decoded and encoded again.
+_SOME = 20_000
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,37 @@ def sources_without_separators(data: DataConfig) -> list[Path]:
         return []
     beginnings = [(path, TokenFile(path).ids[:_BEGINNING]) for path in data.sources]
     return [path for path, ids in beginnings if not (ids == separator).any()]
+
+
+def files_of_another_tokenizer(data: DataConfig) -> list[Path]:
+    """The token files whose ids the tokenizer would not make of the text that it says they are."""
+    if data.tokenizer is None:
+        return []
+    tokenizer = Tokenizer.load(data.tokenizer)
+    files = [path for path in (*data.sources, data.valid) if path is not None]
+    return [path for path in files if coming_back(tokenizer, TokenFile(path).ids[:_SOME]) < 0.99]
+
+
+def coming_back(tokenizer: Tokenizer, ids: TokenIds) -> float:
+    """Which part of ids stands where it did when they are decoded and encoded again.
+
+    Of a tokenizer's own ids that is all, but for places where texts were joined without a special
+    token, or cut.
+
+    Example:
+        >>> vocab = {i: bytes([i]) for i in range(256)} | {256: b"hi"}
+        >>> tokenizer = Tokenizer(vocab, [(b"h", b"i")])
+        >>> [coming_back(tokenizer, np.array(ids)) for ids in ([256, 33], [104, 105, 256, 256])]
+        [1.0, 0.5]
+    """
+    vocab = tokenizer.vocab
+    again = tokenizer.encode_array(tokenizer.decode_bytes(ids))
+    # A token at its place, as one number.
+    before, after = [
+        np.cumsum([len(vocab[i]) for i in some.tolist()]) * len(vocab) + some
+        for some in (np.asarray(ids, dtype=np.int64), np.asarray(again, dtype=np.int64))
+    ]
+    return float(np.isin(before, after).mean())
 
 
 def require_train(data: DataConfig) -> None:

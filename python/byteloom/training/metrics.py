@@ -218,6 +218,7 @@ class Wandb:
 
     Raises:
         ImportError: wandb is not installed.
+        ValueError: it cannot begin: nobody is logged in, or the server does not answer.
     """
 
     def __init__(self, settings: WandbConfig, folder: Path, config: dict[str, Any]) -> None:
@@ -229,16 +230,22 @@ class Wandb:
         if not id_file.exists():
             id_file.write_text(uuid.uuid4().hex[:12])
         assert settings.mode != "off"
-        self._run = wandb.init(
-            project=settings.project,
-            name=settings.name or folder.absolute().name,
-            mode=settings.mode,
-            dir=folder,
-            id=id_file.read_text(),
-            resume="allow",
-            config=config,
-            settings=wandb.Settings(console="off", silent=True),
-        )
+        try:
+            self._run = wandb.init(
+                project=settings.project,
+                name=settings.name or folder.absolute().name,
+                mode=settings.mode,
+                dir=folder,
+                id=id_file.read_text(),
+                resume="allow",
+                config=config,
+                settings=wandb.Settings(console="off", silent=True),
+            )
+        except wandb.Error as error:
+            raise ValueError(
+                f"wandb: {error} Without it: logging.wandb.mode offline, or off, in "
+                f"{folder / 'config.toml'}"
+            ) from None
 
     def advance(self, step: int) -> None:
         """Nothing to send."""

@@ -229,7 +229,9 @@ class RunFolder:
         """
         path = self.checkpoint_folder / f"step-{state.iteration:06d}.safetensors"
         checkpoint.write(state, path)
-        for _, old in self.checkpoints()[:-keep]:
+        # Later ones are damaged: a run that went on from one before them comes by again.
+        kept = [old for step, old in self.checkpoints() if step <= state.iteration]
+        for old in kept[:-keep]:
             old.unlink(missing_ok=True)
         return path
 

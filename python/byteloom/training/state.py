@@ -199,7 +199,13 @@ class Run:
         Raises:
             ValueError: it is of another model or optimizer.
         """
+        groups = self.optimizer.param_groups
+        kept = {"params", "lr"}  # the rate is the schedule's of the last step
+        settings = [{k: v for k, v in group.items() if k not in kept} for group in groups]
         found.restore(self.model, self.optimizer)
+        # The configuration's settings hold, which may have been changed since: torch took the old.
+        for group, own in zip(self.optimizer.param_groups, settings, strict=True):
+            group.update(own)
         # Checkpoints of former times lack what did not exist then.
         state: dict[str, Any] = {"skipped": [0, 0], "best": [math.inf, 0, 0]} | found.state
         self.step = found.iteration
@@ -210,7 +216,8 @@ class Run:
         self.skipped, self.skipped_in_a_row = state["skipped"]
         loss, step, self.disappointments = state["best"]
         self.best = (loss, step)
-        if "loss_scale" in state:
+        was_fp16 = found.config.get("training", {}).get("dtype", "fp16") == "fp16"
+        if "loss_scale" in state and was_fp16 and self.config.training.dtype == "fp16":
             self.loss_scale = LossScale(**state["loss_scale"])
         if self.spikes is not None and state.get("spikes"):
             self.spikes = Spikes(**state["spikes"])

@@ -207,6 +207,7 @@ def test_nothing_to_do_is_no_error() -> None:
         ({"lr": math.nan}, "lr is nan"),
         ({"eps": -1e-8}, "eps is -1e-08; it must not be negative"),
         ({"weight_decay": -0.1}, r"weight_decay is -0\.1; it must not be negative"),
+        ({"weight_decay": math.inf}, "weight_decay is inf; it must be finite"),
         ({"betas": (1.0, 0.9)}, r"betas are 1\.0 and 0\.9; both must be in \[0, 1\)"),
         ({"betas": (-0.1, 0.9)}, r"betas are -0\.1 and 0\.9"),
         ({"betas": (0.9, 1.5)}, r"betas are 0\.9 and 1\.5"),

@@ -161,6 +161,17 @@ def test_wandb_offline_holds_what_was_logged_under_one_id(tmp_path: Path) -> Non
     assert not any("expert_tokens" in row for row in history)  # lists stay in metrics.jsonl
 
 
+def test_a_wandb_that_cannot_begin_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    wandb = pytest.importorskip("wandb")
+
+    def init(**_: Any) -> None:
+        raise wandb.errors.UsageError("No API key configured.")
+
+    monkeypatch.setattr(wandb, "init", init)
+    with pytest.raises(ValueError, match=r"No API key configured\. Without it: .*mode offline"):
+        Wandb(WandbConfig(mode="online"), tmp_path, {})
+
+
 def test_a_missing_wandb_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     for call in (require_wandb, lambda: Wandb(WandbConfig(mode="offline"), tmp_path, {})):

@@ -103,6 +103,21 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_used(folder: Path) 
         run.newest(said.append)
 
 
+@pytest.mark.parametrize("keep", [1, 2])
+def test_what_is_written_after_a_damaged_one_stays(folder: Path, keep: int) -> None:
+    run = RunFolder.create(folder / "run", make_config(folder))
+    states(run, [10, 20, 30])
+    for step in (20, 30):
+        run.checkpoint_at(step).write_bytes(b"")
+    found = run.newest(lambda _: None)
+    assert found is not None and found.iteration == 10
+    states(run, [15], keep=keep)
+    found = run.newest(lambda _: None)
+    assert found is not None and found.iteration == 15
+    states(run, [20, 30], keep=keep)
+    assert [step for step, _ in run.checkpoints()] == [20, 30][-keep:]
+
+
 def test_what_a_killed_process_was_writing_is_removed(folder: Path) -> None:
     run = RunFolder.create(folder / "run", make_config(folder))
     states(run, [1])
