@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from signal import Signals
+from signal import SIG_DFL, Signals
 from typing import TYPE_CHECKING
 
 from byteloom.cli.common import (
@@ -17,10 +16,10 @@ from byteloom.cli.common import (
     WRONG_USAGE,
     add_json,
     execute,
-    peak_megabytes,
     say,
 )
 from byteloom.cli.extra import needs_training_extra
+from byteloom.cli.outcome import is_lack_of_memory, report, what_is_kept
 
 if TYPE_CHECKING:
     from byteloom.training.run_folder import RunFolder
@@ -171,6 +170,7 @@ def train(state: Run, folder: RunFolder, as_json: bool) -> int:
     from byteloom.training.loop import train as train_loop
     from byteloom.training.metrics import Progress, Sink, TensorBoard, Wandb
     from byteloom.training.sample import write_sample
+    from byteloom.training.signals import StopRequest
 
     run_config, tokenizer = state.config, folder.load_tokenizer()
     describe(state)
@@ -181,7 +181,8 @@ def train(state: Run, folder: RunFolder, as_json: bool) -> int:
         if run_config.logging.tensorboard:
             sinks.append(TensorBoard(folder.path, state.step))
         sinks.append(Progress(run_config.training.steps, state.step))
-        signal = train_loop(state, folder, sinks, tokenizer.fingerprint if tokenizer else "")
+        fingerprint = tokenizer.fingerprint if tokenizer else ""
+        signal = train_loop(state, folder, sinks, fingerprint, StopRequest(second=SIG_DFL))
     except NonFiniteError as error:
         say(f"error: {error}")
         return FAILED
@@ -210,25 +211,6 @@ def train(state: Run, folder: RunFolder, as_json: bool) -> int:
         write_sample(state, folder, tokenizer)
     report(state, folder, as_json)
     return DONE
-
-
-def what_is_kept(folder: RunFolder) -> str:
-    """Where a run that broke off can go on."""
-    there = folder.checkpoints()
-    if not there:
-        return "there is no checkpoint yet"
-    step, path = there[-1]
-    return (
-        f"the last checkpoint, {path}, is of step {step:,}; continue with "
-        f"`train-lm --resume {folder.path}`"
-    )
-
-
-def is_lack_of_memory(error: RuntimeError) -> bool:
-    """Whether it is torch's word for that, which has a type for GPUs only."""
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def owes_sample(state: Run, folder: RunFolder) -> bool:
@@ -269,43 +251,6 @@ def describe(state: Run) -> None:
         )
     if lack := shortage(state):
         say(f"warning: {lack}")
-
-
-def report(state: Run, folder: RunFolder, as_json: bool) -> None:
-    """Prints the figures of a finished run."""
-    # Of the last step that was logged: one that ended early may have logged none.
-    last: dict[str, float] = {}
-    for line in folder.metrics_file.read_text().splitlines():
-        record = json.loads(line)
-        last |= {"step of loss": record["step"]} if "loss" in record else {}
-        last |= record
-    speed = state.tokens / max(state.seconds, 1e-9)
-    figures = {
-        "run": str(folder.path),
-        "steps": state.step,
-        "tokens": state.tokens,
-        "loss": last.get("loss"),
-        "valid_loss": last.get("valid_loss"),
-        "seconds": round(state.seconds, 2),
-        "tokens_per_second": round(speed, 1),
-        "peak_megabytes": peak_megabytes(),
-    }
-    if as_json:
-        print(json.dumps(figures))
-        return
-    rows = {"run": f"{folder.path} ({state.step:,} steps, {state.tokens:,} tokens)"}
-    if "loss" in last:
-        at = last["step of loss"]
-        where = "the last step" if at == state.step else f"step {at:,}"
-        rows["loss"] = f"{last['loss']:.4f} in {where}"
-    rows["time"] = f"{state.seconds:,.1f} s ({speed:,.0f} tokens/s, evaluations included)"
-    rows["peak memory"] = f"{peak_megabytes():,.0f} MB"
-    if "valid_loss" in last:
-        rows["validation loss"] = f"{last['valid_loss']:.4f}"
-    if folder.sample_file.exists():
-        rows["sample"] = str(folder.sample_file)
-    for name, value in rows.items():
-        print(f"{name:<18}{value}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from signal import Signals
-from typing import Any
+from typing import Any, NoReturn
 
 from torch import Tensor
 
@@ -19,17 +19,21 @@ from byteloom.training.metrics import JsonLines, Record, Sink, figures_of
 from byteloom.training.run_folder import RunFolder
 from byteloom.training.signals import StopRequest
 from byteloom.training.state import Run, generator_states, set_generator_states
-from byteloom.training.step import StepResult, train_step
+from byteloom.training.step import AbandonedError, StepResult, train_step
 from byteloom.training.throughput import memory_in_use, peak_flops, training_flops
 from byteloom.training.writer import CheckpointWriter
 
 
 class NonFiniteError(RuntimeError):
-    """Too many steps had a loss or a gradient that was not finite."""
+    """Too many steps had a loss or a gradient that was not finite, or the weights are not."""
 
 
 def train(
-    run: Run, folder: RunFolder, sinks: Sequence[Sink] = (), tokenizer: str = ""
+    run: Run,
+    folder: RunFolder,
+    sinks: Sequence[Sink] = (),
+    tokenizer: str = "",
+    stop: StopRequest | None = None,
 ) -> Signals | None:
     """Trains until the last step, or until SIGINT or SIGTERM; a checkpoint is made in any case.
 
@@ -38,29 +42,30 @@ def train(
         folder: where metrics.jsonl and checkpoints go.
         sinks: where else the figures go.
         tokenizer: its fingerprint, kept in the checkpoints.
+        stop: how it hears of signals, where that is to be in another way than by default.
 
     Returns:
         The signal that ended it; ``None``: it is finished.
 
     Raises:
-        NonFiniteError: as ``guard`` in the configuration says; there is a checkpoint of the last
-            good state, and a file with the batches.
+        NonFiniteError: as ``guard`` in the configuration says, or the weights are not finite; there
+            is a checkpoint of the last good state, and a file with the batches.
         OSError: the disk is full, say: the last checkpoint stays valid.
         KeyboardInterrupt: at the second Ctrl-C, at once.
     """
     first, last = (run.plan.before(step) for step in (run.step, run.config.training.steps))
     with (
-        StopRequest() as stop,
+        StopRequest() if stop is None else stop as request,
         prefetch(run.batches.batch_at, first, last, run.device) as batches,
         CheckpointWriter() as writer,
     ):
         metrics = JsonLines(folder.metrics_file, keep=run.metrics_bytes)
-        loop = _Loop(run, folder, metrics, [metrics, *sinks], tokenizer, stop, writer)
+        loop = _Loop(run, folder, metrics, [metrics, *sinks], tokenizer, request, writer)
         try:
             loop.go(batches)
         finally:
             metrics.close()
-    return None if run.is_finished() else stop.signal
+    return None if run.is_finished() else request.signal
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,12 @@ class _Loop:
         self.evaluate_if_due()  # of a step whose evaluation was interrupted
         while run.step < settings.steps and not self.stop and not run.has_lost_patience():
             taken = self.next_batches(batches)
-            result = train_step(run, taken, wait=False)
+            before = generator_states(run.device) if len(taken) > 1 else {}
+            try:
+                result = train_step(run, taken, wait=False, stopped=lambda: bool(self.stop))
+            except AbandonedError:  # whoever asks for an end may not wait for many batches
+                set_generator_states(before, run.device)
+                break
             is_open = isinstance(result.updated, Tensor)
             generators = generator_states(run.device) if is_open else None
             self.under_way.append(_Taken(run.step, result, taken, generators))
@@ -155,6 +165,8 @@ class _Loop:
     def guard(self, taken: _Taken) -> None:
         """Ends the run if steps whose update was left out are too many, or not wanted at all."""
         run, limit = self.run, self.run.config.guard.limit
+        if not run.has_finite_weights():
+            self.end_without_weights(taken.batches)
         if run.loss_scale.value > 1 and run.config.training.dtype == "fp16":
             return  # the factor was too large, and falls
         if run.skipped_in_a_row < limit:
@@ -172,6 +184,18 @@ class _Loop:
             + (f", nor of the {limit - 1} before it" if limit > 1 else "")
             + f". The weights are as before, in {self.folder.checkpoint_at()}; the batches are in "
             f"{where}. A lower learning rate or another dtype may help."
+        )
+
+    def end_without_weights(self, batches: Sequence[AnyBatch] = ()) -> NoReturn:
+        """Ends a run whose weights one update, itself finite, has made useless."""
+        self.writer.wait()
+        there = self.folder.checkpoints()
+        kept = f"the last good state is {there[-1][1]}" if there else "there is no checkpoint yet"
+        if batches:
+            kept += f"; the batches are in {self.folder.save_batches(self.run.step, batches)}"
+        raise NonFiniteError(
+            f"weights are not finite any more at step {self.run.step:,}, and are not kept: {kept}. "
+            "A lower learning rate or another dtype may help."
         )
 
     def log(self, taken: _Taken) -> None:
@@ -229,6 +253,8 @@ class _Loop:
 
     def save(self) -> None:
         """Makes a checkpoint of the step just done."""
+        if not self.run.has_finite_weights():
+            self.end_without_weights()
         self.look_for_spikes()
         self.tick()
         self.run.metrics_bytes = self.metrics.size()

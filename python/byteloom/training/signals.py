@@ -11,8 +11,14 @@ from typing import Any, Self
 class StopRequest:
     """While its block runs, SIGINT and SIGTERM are remembered instead of obeyed.
 
-    The second SIGINT raises ``KeyboardInterrupt`` on the spot. Outside the main thread, where
+    The second SIGINT is handled as before the block: where Python was left alone, it raises
+    ``KeyboardInterrupt`` as soon as Python is asked, which within one long operation of torch's it
+    is not. Outside the main thread, where
     Python allows no handlers, the block does nothing.
+
+    Args:
+        second: how the second SIGINT is handled instead; ``signal.SIG_DFL`` ends the process even
+            there.
 
     Example:
         >>> with StopRequest() as stop:
@@ -21,7 +27,8 @@ class StopRequest:
         'SIGTERM'
     """
 
-    def __init__(self) -> None:
+    def __init__(self, second: Any = None) -> None:
+        self.second = second
         self.signal: signal.Signals | None = None
         self._former: dict[signal.Signals, Any] = {}
 
@@ -45,6 +52,6 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
         self.signal = self.signal or signal.Signals(number)
+        second = self._former[signal.SIGINT] if self.second is None else self.second
+        signal.signal(signal.SIGINT, second)

@@ -120,6 +120,11 @@ class Run:
         if self.average is not None:
             self.average.update(self.model)
 
+    def has_finite_weights(self) -> bool:
+        """Whether all are; waits for the device."""
+        norms = torch._foreach_norm([p.detach() for p in self.model.parameters()], float("inf"))
+        return bool(torch.stack([x.float() for x in norms]).isfinite().all())
+
     def averaged(self) -> AbstractContextManager[None]:
         """While the block runs, the model has the weights that are to be used: their average."""
         return nullcontext() if self.average is None else self.average.swapped_in(self.model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -30,7 +30,16 @@ class StepResult(NamedTuple):
     """What parts of the model tell of the step, each by itself."""
 
 
-def train_step(run: Run, batches: Sequence[AnyBatch], wait: bool = True) -> StepResult:
+class AbandonedError(RuntimeError):
+    """A step was given up before its update, at somebody's wish: all is as before it."""
+
+
+def train_step(
+    run: Run,
+    batches: Sequence[AnyBatch],
+    wait: bool = True,
+    stopped: Callable[[], bool] = lambda: False,
+) -> StepResult:
     """Takes one step and counts it.
 
     A loss or a gradient that is not finite changes nothing but the count: neither the weights nor
@@ -44,6 +53,10 @@ def train_step(run: Run, batches: Sequence[AnyBatch], wait: bool = True) -> Step
             decide that by itself, it does, the result says it in a tensor, and it is for the caller
             to tell the run (:meth:`Run.note_update`): the device has its next work before this
             is done.
+        stopped: asked between the batches; at its yes the step is given up.
+
+    Raises:
+        AbandonedError: it was; random numbers were drawn all the same.
     """
     learning_rate = run.schedule(run.step)
     for group in run.optimizer.param_groups:
@@ -51,7 +64,10 @@ def train_step(run: Run, batches: Sequence[AnyBatch], wait: bool = True) -> Step
 
     nats = torch.zeros((), device=run.device)
     tokens = torch.stack([(batch[-1] != IGNORED).sum() for batch in batches]).sum()
-    for batch in batches:
+    for i, batch in enumerate(batches):
+        if i > 0 and stopped():
+            _end(run, updated=False)
+            raise AbandonedError(f"step {run.step + 1} was given up")
         with run.autocast(), offloading(run.config.training.offload, run.device):
             sums = run.objective(*batch)
         # Plus what submodules add, router and z-losses: zero where none does.
@@ -70,10 +86,16 @@ def train_step(run: Run, batches: Sequence[AnyBatch], wait: bool = True) -> Step
         if updated:
             run.update()
         run.note_update(updated)
-    notes = [part.end_step(updated) for part in run.watching]
-    run.model.zero_grad(set_to_none=True)
+    notes = _end(run, updated)
     run.step += 1
     return StepResult(loss, grad_norm, learning_rate, updated, notes)
+
+
+def _end(run: Run, updated: bool | Tensor) -> list[Mapping[str, Tensor]]:
+    """Tells the model's parts, and forgets the gradients."""
+    notes = [part.end_step(updated) for part in run.watching]
+    run.model.zero_grad(set_to_none=True)
+    return notes
 
 
 def _finish_gradients(run: Run) -> Tensor:

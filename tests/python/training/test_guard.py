@@ -78,6 +78,34 @@ def test_a_gradient_that_is_not_finite_is_enough(folder: Path) -> None:
 
 
 @WAITING
+@pytest.mark.parametrize("interval", [5, 100], ids=["when kept", "when skipped"])
+def test_weights_that_an_update_made_infinite_are_not_kept(
+    folder: Path, tmp_path: Path, fused: str, interval: int
+) -> None:
+    training = {"checkpoint_interval": interval}
+    over = {"optimizer": {"fused": fused}, "training": training, "guard": {"max_skipped": 3}}
+    run, run_folder = start(tmp_path / "run", folder, **over)
+    if interval == 100:  # as one that was begun before has it
+        run_folder.save(run.checkpoint(), keep=3)
+    plain = run.objective
+
+    def objective(*batch: torch.Tensor) -> Any:
+        sums = plain(*batch)
+        if run.step == 9 - (interval == 100):  # what an update may do, once it is added up
+            with torch.no_grad():
+                next(run.model.parameters())[0, 0] = math.inf
+        return sums
+
+    run.objective = objective
+    with pytest.raises(NonFiniteError, match="weights are not finite any more") as caught:
+        train(run, run_folder)
+    assert str(run_folder.checkpoint_at()) in str(caught.value)
+    found = checkpoint.read(run_folder.checkpoint_at())
+    assert found.iteration == (5 if interval == 5 else 0)
+    assert all(tensor.isfinite().all() for tensor in found.model.values())
+
+
+@WAITING
 def test_some_are_skipped_and_counted(folder: Path, tmp_path: Path, fused: str) -> None:
     run, run_folder = start(tmp_path / "run", folder, optimizer={"fused": fused})
     assert run.skips_on_device() == (fused == "fused")

@@ -103,7 +103,7 @@ def assert_same_run(a: RunFolder, b: RunFolder) -> None:
 
 
 #: What makes resuming hard, besides the noise: a step's batches come in parts.
-HARD = {"training": {"accumulation": 2}}
+HARD = {"training": {"accumulation": 2}, "model": {"dropout": 0.1}}
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +154,25 @@ def test_stopped_anywhere_it_resumes_to_the_same_bits(
     stop = Spy(lambda *now: signal.raise_signal(number) if now == event else None)
     assert train(run, run_folder, [stop]) == number
     assert run_folder.checkpoint_at().name == f"step-{event[1]:06d}.safetensors"
+    assert train(go_on(run_folder), run_folder) is None
+    assert_same_run(straight, run_folder)
+
+
+def test_stopped_between_the_batches_of_a_step_it_gives_the_step_up(
+    folder: Path, tmp_path: Path, straight: RunFolder
+) -> None:
+    run, run_folder = start(tmp_path / "run", folder, **HARD)
+    assert run.config.training.accumulation > 1 and run.config.model.dropout > 0
+    real = run.objective
+
+    def objective(*batch: torch.Tensor) -> Any:
+        if run.step == 6:  # in the first batch of the seventh
+            signal.raise_signal(signal.SIGTERM)
+        return real(*batch)
+
+    run.objective = objective
+    assert train(run, run_folder) == signal.SIGTERM
+    assert run.step == 6 and all(p.grad is None for p in run.model.parameters())
     assert train(go_on(run_folder), run_folder) is None
     assert_same_run(straight, run_folder)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,33 @@ def test_bf16_computes_in_bf16_and_keeps_fp32_weights(folder: Path) -> None:
         assert a.loss.item() == pytest.approx(b.loss.item(), rel=0.02)
     assert set(seen) == {torch.bfloat16}
     assert {p.dtype for p in run.model.parameters()} == {torch.float32}
+
+
+def test_bf16_has_the_range_that_fp16_lacks(folder: Path) -> None:
+    """The run that would fail: squares of 1,000 are infinite in fp16, whatever the loss's scale."""
+
+    def losses(dtype: str) -> list[float]:
+        model = {"ffn": {"kind": "relu_squared"}}
+        run = build(make_config(folder, model=model, training={"dtype": dtype}))
+        run.loss_scale.value = 1.0
+        ffn = run.model.layers[0].ffn
+        with torch.no_grad():
+            ffn.w1.weight.mul_(1000 / ffn.w1.weight.std() / 32**0.5)
+            ffn.w2.weight.mul_(1e-6)
+        return [train_step(run, [run.batches.batch_at(0)]).loss.item() for _ in range(20)]
+
+    full, narrow, short = losses("fp32"), losses("bf16"), losses("fp16")
+    assert narrow == pytest.approx(full, rel=0.02) and narrow[-1] < 0.9 * narrow[0]
+    assert not any(math.isfinite(loss) for loss in short)
+
+
+@pytest.mark.parametrize("dtype", ["tf32", "fp32", "bf16"])
+def test_products_of_fp32_are_rounded_in_tf32_only(folder: Path, dtype: str) -> None:
+    torch.set_float32_matmul_precision("medium")
+    make(folder, dtype=dtype)
+    assert torch.get_float32_matmul_precision() == ("high" if dtype == "tf32" else "highest")
+    make(folder)
+    assert torch.get_float32_matmul_precision() == "highest", "of one run, not of the next"
 
 
 @pytest.mark.parametrize("rounding", ["stochastic", "compensated"])
