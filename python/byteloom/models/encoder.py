@@ -96,20 +96,26 @@ class EncoderConfig:
         require_part("dropout", self.dropout)
         with torch.device("meta"):
             self.build_stack(num_layers=1)
+            self.ffn.build(self.d_model)  # which the first block need not have
             self.build_head()
 
-    def build_block(self) -> Block:
-        """Makes a block."""
+    def build_block(self, index: int = 0) -> Block:
+        """Makes the block of a layer, the first of which is 0."""
+        ffn = self.ffn.at(index)
         return self.block.build(
-            Parts(self.d_model, self.num_heads, self.attention, self.ffn, self.norm, self.dropout)
+            Parts(self.d_model, self.num_heads, self.attention, ffn, self.norm, self.dropout)
         )
+
+    def has_equal_layers(self) -> bool:
+        """Whether any layer tells what all of them are."""
+        return all(self.ffn.at(index) == self.ffn.at(0) for index in range(self.num_layers))
 
     def build_stack(self, num_layers: int) -> Stack:
         """Makes the blocks, with what stands around them."""
         d_head = self.attention.head_size(self.d_model, self.num_heads)
         none = NoNormConfig()
         return Stack(
-            [self.build_block() for _ in range(num_layers)],
+            [self.build_block(index) for index in range(num_layers)],
             both_directions(self.position).build(
                 self.d_model, self.num_heads, self.context_length, d_head
             ),

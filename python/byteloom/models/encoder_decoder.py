@@ -102,6 +102,7 @@ class EncoderDecoderConfig:
         with torch.device("meta"):
             self.build_encoder(num_layers=1)
             self.build_decoder(num_layers=1)
+            self.ffn.build(self.d_model)  # which the first blocks need not have
             self.build_head()
 
     @property
@@ -114,19 +115,25 @@ class EncoderDecoderConfig:
         """Blocks of the decoder."""
         return self.num_layers if self.num_decoder_layers is None else self.num_decoder_layers
 
+    def has_equal_layers(self) -> bool:
+        """Whether any layer tells what all of its stack are."""
+        layers = range(max(self.num_layers, self.decoder_layers))
+        return all(self.ffn.at(index) == self.ffn.at(0) for index in layers)
+
     def build_encoder(self, num_layers: int) -> Stack:
         """Makes the encoder."""
-        parts = self._parts(replace(self.attention, causal=False))
-        layers = [self.block.build(parts) for _ in range(num_layers)]
+        attention = replace(self.attention, causal=False)
+        layers = [self.block.build(self._parts(attention, i)) for i in range(num_layers)]
         return self._stack(layers, both_directions(self.position), self.context_length)
 
     def build_decoder(self, num_layers: int) -> Stack:
         """Makes the decoder."""
         shared = {f.name: getattr(self.attention, f.name) for f in fields(HeadsConfig)}
         cross = CrossConfig(**shared | {"kind": "cross"})
-        parts, is_post = self._parts(self.attention), isinstance(self.block, PostNormConfig)
+        is_post, scale = isinstance(self.block, PostNormConfig), self.block.residual_scale
         layers = [
-            CrossBlock(parts, cross, is_post, self.block.residual_scale) for _ in range(num_layers)
+            CrossBlock(self._parts(self.attention, i), cross, is_post, scale)
+            for i in range(num_layers)
         ]
         return self._stack(layers, self.position, self.decoder_length)
 
@@ -146,8 +153,10 @@ class EncoderDecoderConfig:
         """
         return built(lambda: EncoderDecoder(self), seed)
 
-    def _parts(self, attention: MultiHeadConfig) -> Parts:
-        return Parts(self.d_model, self.num_heads, attention, self.ffn, self.norm, self.dropout)
+    def _parts(self, attention: MultiHeadConfig, index: int) -> Parts:
+        """What a layer of either stack is made of, the first of which is 0."""
+        ffn = self.ffn.at(index)
+        return Parts(self.d_model, self.num_heads, attention, ffn, self.norm, self.dropout)
 
     def _stack(self, layers: Sequence[Block], position: PositionConfig, length: int) -> Stack:
         d_head = self.attention.head_size(self.d_model, self.num_heads)

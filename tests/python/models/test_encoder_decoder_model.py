@@ -14,6 +14,8 @@ from byteloom import config
 from byteloom.export import t5
 from byteloom.models import EncoderDecoder, EncoderDecoderConfig
 from byteloom.nn import (
+    Experts,
+    ExpertsConfig,
     GELUConfig,
     LayerNormConfig,
     MultiHeadConfig,
@@ -216,6 +218,14 @@ def test_vaswanis_transformer_is_torchs() -> None:
     causal = torch.nn.Transformer.generate_square_subsequent_mask(5)
     wanted = layer(x, memory, tgt_mask=causal)
     torch.testing.assert_close(block(x, memory=memory), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_dense_layers_are_where_they_were_asked_for() -> None:
+    config = small(num_decoder_layers=3, ffn=ExpertsConfig(num_experts=2, top_k=1, first_dense=1))
+    model = config.build()
+    for stack, wanted in ((model.encoder, [False, True]), (model.decoder, [False, True, True])):
+        assert [isinstance(layer.ffn, Experts) for layer in stack.layers] == wanted
+    assert not config.has_equal_layers() and small().has_equal_layers()
 
 
 def test_the_decoder_is_shown_the_start_and_all_but_the_last() -> None:

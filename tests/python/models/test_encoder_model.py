@@ -14,6 +14,8 @@ from byteloom import config
 from byteloom.export import bert
 from byteloom.models import Encoder, EncoderConfig
 from byteloom.nn import (
+    Experts,
+    ExpertsConfig,
     GELUConfig,
     MultiHeadConfig,
     PreNormConfig,
@@ -195,6 +197,14 @@ def test_every_token_sees_all_and_no_padding(over: dict[str, Any]) -> None:
     real = torch.arange(10)[None] < 7
     short, padded = model(ids[:, :7]), model(ids, real=real)
     torch.testing.assert_close(padded[:, :7], short, rtol=1e-4, atol=1e-5)
+
+
+def test_dense_layers_are_where_they_were_asked_for() -> None:
+    ffn = ExpertsConfig(num_experts=2, top_k=1, first_dense=1, every=2)
+    model = small(num_layers=4, ffn=ffn)
+    found = [isinstance(layer.ffn, Experts) for layer in model.build().encoder.layers]
+    assert found == [False, True, False, True]
+    assert not model.has_equal_layers() and small().has_equal_layers()
 
 
 def test_dropout_is_there_in_training_alone() -> None:

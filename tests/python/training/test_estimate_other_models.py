@@ -76,6 +76,14 @@ def test_few_blocks_of_both_stacks_tell_what_many_take(folder: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["pairs", "spans"])
+def test_layers_that_differ_are_all_looked_at(folder: Path, name: str) -> None:
+    ffn = {"kind": "experts", "num_experts": 4, "first_dense": 1, "dense": {"kind": "relu"}}
+    run_config = make(folder, name, model={"num_layers": 5, "ffn": ffn})
+    said = max(purposes.total() for purposes in trace(run_config, "cpu").peaks.values())
+    assert said == pytest.approx(peak_of_a_step(build(run_config)), rel=0.02)
+
+
 def test_operations_follow_what_each_stack_and_the_head_see(folder: Path) -> None:
     """Products alone, from shapes: 2 operations a weight and token, three times that in all."""
     found = {part.name: part.forward for part in say(make(folder, "singles")).operations.parts}

@@ -77,6 +77,11 @@ class LinearConfig:
                 "weights of either sign have no sum to be divided by: the feature_map identity "
                 "needs normalise = false"
             )
+        if self.normalise and self.scale is not None:
+            raise ValueError(
+                f"scale is {self.scale}, but weights that are divided by their sum have none: it "
+                "needs normalise = false"
+            )
         if self.decay != "none" and not self.causal:
             raise ValueError(f"decay is {self.decay}, but without causal there is no before")
 
