@@ -177,12 +177,12 @@ class _Loader:
     def advice(self, name: str, path: str, fields: Mapping[str, Any]) -> str:
         """The nearest valid name: in this section, else the key of that name in another."""
         dotted = f"{path}." if path else ""
-        if near := difflib.get_close_matches(name, fields, 1):
-            return f"did you mean {dotted}{near[0]}?"
         known = list(keys(self.root))
         for key in known:
-            if key.path == dotted + name:
+            if f"{key.path}.".startswith(f"{dotted}{name}.") and key.kinds:
                 return f"only kind {' and '.join(key.kinds)} has it"
+        if near := difflib.get_close_matches(name, fields, 1):
+            return f"did you mean {dotted}{near[0]}?"
         elsewhere = [key.path for key in known if key.path.rpartition(".")[2] == name]
         if elsewhere or (elsewhere := nearest(dotted + name, known)):
             return f"did you mean {elsewhere[0]}?"

@@ -30,6 +30,7 @@ from byteloom.nn import (
 from byteloom.nn.attention import SparseConfig, padding_mask
 from byteloom.nn.checks import require_part, require_positive
 from byteloom.nn.ffn.base import FeedForwardBase
+from byteloom.nn.init import CourseInitConfig, WeightsInitConfig
 from byteloom.nn.masked_head import MaskedHead
 from byteloom.nn.position import LearnedConfig, RelativeConfig
 from byteloom.nn.whole import WholeModel, built
@@ -81,6 +82,8 @@ class EncoderConfig:
     """Whether there is a head that says if the second segment follows the first."""
     tie_embeddings: bool = True
     """Whether the table of embeddings is the output map too."""
+    init: WeightsInitConfig = field(default_factory=CourseInitConfig)
+    """What the weights are before they learn; by "course", tables begin with 0.02 here."""
 
     def __post_init__(self) -> None:
         for key in ("vocab_size", "context_length", "d_model", "num_layers", "num_heads"):
@@ -193,6 +196,7 @@ class Encoder(WholeModel):
         if config.tie_embeddings:
             self.lm_head.weight = self.token_embeddings.weight
         self.next_sentence = NextSentenceHead(config.d_model) if config.next_sentence else None
+        config.init.start(self, config.d_model, config.num_layers)
 
     def forward(
         self,

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from byteloom.config import Presets
+from byteloom.models.decoder_cache import DecoderCache
 from byteloom.models.encoder import both_directions
 from byteloom.models.stack import Stack
 from byteloom.nn import (
@@ -29,11 +30,12 @@ from byteloom.nn import (
     ReLUConfig,
     RMSNormConfig,
 )
-from byteloom.nn.attention import Cache, CrossConfig, MemoryCache, padding_mask
+from byteloom.nn.attention import CrossConfig, padding_mask
 from byteloom.nn.attention.heads import Heads, HeadsConfig
 from byteloom.nn.block.cross import CrossBlock
 from byteloom.nn.checks import require_part, require_positive, require_positive_if_given
 from byteloom.nn.head import Head
+from byteloom.nn.init import CourseInitConfig, WeightsInitConfig
 from byteloom.nn.position import RelativeConfig
 from byteloom.nn.whole import WholeModel, built
 
@@ -83,6 +85,8 @@ class EncoderDecoderConfig:
     """What logits are multiplied by; none: 1 / sqrt(d_model) if embeddings are tied, else 1."""
     start_id: int | None = None
     """What the decoder begins with, in T5 0, its padding; where it is left out, task.start."""
+    init: WeightsInitConfig = field(default_factory=CourseInitConfig)
+    """What the weights are before they learn; queries' are then divided by what scores are not."""
 
     def __post_init__(self) -> None:
         for key in ("vocab_size", "context_length", "d_model", "num_layers", "num_heads"):
@@ -170,20 +174,6 @@ class EncoderDecoderConfig:
         )
 
 
-class DecoderCache(Cache):
-    """What a decoder has read and written so far: keys and values of its tokens and its memory.
-
-    Args:
-        own: the caches of its self-attention.
-        real: True where the memory has a token; ``None``: everywhere.
-    """
-
-    def __init__(self, own: Cache, real: Bool[Tensor, "batch memory"] | None = None) -> None:
-        super().__init__(own.layers)
-        self.memories = [MemoryCache() for _ in own.layers]
-        self.real = real
-
-
 class EncoderDecoder(WholeModel):
     """A shared embedding, an encoder, a decoder and an output map: T5 (arXiv:1910.10683).
 
@@ -211,6 +201,7 @@ class EncoderDecoder(WholeModel):
         self.lm_head = config.build_head()
         if config.tie_embeddings:
             self.lm_head.weight = self.token_embeddings.weight
+        config.init.start(self, config.d_model, config.num_layers)
         for part in self.modules():
             if isinstance(part, Heads) and part.scale is not None:
                 # Scores begin as large as with the usual scale, as in T5.

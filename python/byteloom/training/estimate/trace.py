@@ -112,7 +112,7 @@ def _trace(
 ) -> Trace:
     model, counts = run_config.model, blocks(run_config.model)
     if not model.has_equal_layers():
-        return trace_whole(run_config, device, recompute, is_compiled)
+        return trace_whole(with_blocks(run_config, counts), device, recompute, is_compiled)
 
     def with_some(some: tuple[int, ...]) -> Trace:
         return trace_whole(with_blocks(run_config, some), device, recompute, is_compiled)
