@@ -98,7 +98,8 @@ class Report:
 
 def presets() -> dict[str, type[Any]]:
     """All there are, of all kinds of models: the name, and whose it is."""
-    return {name: kind for kind in members(AnyModelConfig) for name in kind.presets.names()}
+    kinds: tuple[type[Any], ...] = members(AnyModelConfig)
+    return {name: kind for kind in kinds for name in kind.presets.names()}
 
 
 def is_model(what: Path) -> bool:

@@ -109,7 +109,7 @@ def write(
         raise ImportError(f"--to {to} needs {error.name}: pip install {target.install}") from error
     if source.run.get("task", {}).get("kind") == "prefix":
         remarks.append(
-            "it learned to go on with prefixes that see themselves (task.kind prefix): programs that "
-            "open this read a prompt causally, unless they are given that mask"
+            "it learned to go on with prefixes that see themselves (task.kind prefix): programs "
+            "that open this read a prompt causally, unless they are given that mask"
         )
     return remarks
