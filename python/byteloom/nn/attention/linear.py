@@ -25,8 +25,8 @@ FeatureMap: TypeAlias = Literal["elu", "relu", "softmax", "identity"]
 Decay: TypeAlias = Literal["none", "fixed", "gated"]
 
 _FEATURES: dict[FeatureMap, Callable[[Tensor], Tensor]] = {
-    # F.elu(x) + 1. Compiled, the gradient of torch 2.11's own is laid out otherwise than the compiler
-    # believes: on a CPU, memory was overwritten.
+    # F.elu(x) + 1. Compiled, the gradient of torch 2.11's own is laid out otherwise than the
+    # compiler believes: on a CPU, memory was overwritten.
     "elu": lambda x: F.relu(x) + x.clamp(max=0).exp(),
     # Above zero, so that a query never sums up nothing (arXiv:2009.14794).
     "relu": lambda x: F.relu(x) + 1e-3,
