@@ -72,7 +72,7 @@ class ModelConfig:
     tie_embeddings: bool = False
     """Whether the table of embeddings is the output map too."""
     embedding_scale: float | None = None
-    """What embeddings are multiplied by, as in T5 and Gemma: there, sqrt(d_model); none: 1."""
+    """What embeddings are multiplied by, as in Gemma: there, sqrt(d_model); none: 1."""
     embedding_norm: bool = False
     """Whether there is a norm behind the embedding, as in BLOOM (arXiv:2211.05100) and nanochat."""
     full_every: int | None = None
@@ -101,6 +101,11 @@ class ModelConfig:
         # What the parts refuse is refused here, not later: made without memory, on no device.
         with torch.device("meta"):
             position = self.build_position()
+            if self.positionless_every is not None and not position.acts_in_layers:
+                raise ValueError(
+                    f"positionless_every is {self.positionless_every}, but position.kind "
+                    f"{self.position.kind} tells no layer of places that it could go without"
+                )
             if position.has_bias and not self.attention.takes_bias:
                 raise ValueError(
                     f"position.kind {self.position.kind} adds to scores, and attention.kind "
@@ -210,7 +215,8 @@ class TransformerLM(WholeModel):
             positions: their places; by default 0, 1, 2 ... after those in the cache.
             cache: made by :meth:`new_cache`, holding the tokens before these; these are added.
             documents: number of the document that each token is of; none sees those of another.
-                Their places may stay those in the window, as all schemes here look at distances.
+                Their places stay those in the window, which matters to schemes that do not look at
+                distances: learned and sinusoidal ones.
             mask: True where a token may see another, those in the cache included, in place of the
                 causal mask: :func:`byteloom.nn.attention.prefix_mask`, ``padding_mask`` ...
 

@@ -14,6 +14,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
+import pytest
 import tomli_w
 import torch
 
@@ -21,15 +22,16 @@ from byteloom import checkpoint, config
 from byteloom.config.schema import default_of, hints_of, kind_of, members
 from byteloom.generation import generate_ids
 from byteloom.model import ModelConfig
+from byteloom.models import EncoderConfig, EncoderDecoder, EncoderDecoderConfig
 from byteloom.training.build import build
-from byteloom.training.config import RunConfig
+from byteloom.training.config import RunConfig, resolve
 from byteloom.training.state import Run
 from byteloom.training.step import train_step
 from cached import cached_logits
 from tiny_run import make_data
 
 #: Configurations that must have run, and draws of which so many must be possible.
-RUNS, DRAWS = 120, 400
+RUNS, DRAWS = 200, 650
 CONTEXT = 12
 
 #: Sizes that keep it small, and what would not be a matter of one process and its memory.
@@ -50,10 +52,13 @@ class Draw:
     Args:
         seed: the same gives the same tables.
         before: in how many runs each member was.
+        kind: of whole models, the one that is drawn.
     """
 
-    def __init__(self, seed: int, before: Counter[tuple[str, str]]) -> None:
-        self.chance, self.before = random.Random(seed), before
+    def __init__(
+        self, seed: int, before: Counter[tuple[str, str]], kind: type = ModelConfig
+    ) -> None:
+        self.chance, self.before, self.kind = random.Random(seed), before, kind
         self.drawn: set[tuple[str, str]] = set()
         #: How much differs from the defaults, from nearly nothing to a fifth.
         self.often = self.chance.choice([0.02, 0.08, 0.2])
@@ -83,9 +88,9 @@ class Draw:
         return found
 
     def member(self, where: str, options: tuple[type, ...]) -> type:
-        """Any, or one of the rarest; of whole models, the decoder, which generates."""
-        if ModelConfig in options:
-            return ModelConfig
+        """Any, or one of the rarest; of whole models, the one that was asked for."""
+        if self.kind in options:
+            return self.kind
         counts = [self.before[where, kind_of(one)] for one in options]
         rare = [one for one, n in zip(options, counts, strict=True) if n == min(counts)]
         # What goes with few others is rare for long, and must not always be drawn.
@@ -196,3 +201,43 @@ def test_drawn_configurations(tmp_path: Path) -> None:
     # Members within members are many: of these, not all are met.
     families = {member for member in drawn if member[0].count(".") < 2}
     assert families <= set(ran), f"never in a run: {families - set(ran)}"
+
+
+@pytest.mark.parametrize("kind", [EncoderConfig, EncoderDecoderConfig])
+def test_drawn_models_of_other_kinds(kind: type, tmp_path: Path) -> None:
+    special = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", *(f"<extra_id_{i}>" for i in range(4))]
+    make_data(tmp_path, special)
+    ran: Counter[tuple[str, str]] = Counter()
+    failures, seed = [], 0
+    while ran.total() < 40 * 7 and seed < DRAWS and not failures:
+        draw = Draw(seed, ran, kind)
+        tables = drawn_tables(draw, tmp_path)
+        tables["data"]["tokenizer"] = str(tmp_path / "tokenizer.json")
+        for key in ("vocab_size", "start_id"):  # which the tokenizer tells
+            tables["model"].pop(key, None)
+        seed += 1
+        try:
+            run_config = resolve(tables)
+        except ValueError:
+            continue
+        try:
+            model = check_training(run_config, tmp_path / "step.safetensors").model.float().eval()
+            if isinstance(model, EncoderDecoder):
+                check_writing(model)
+            ran.update(draw.drawn)
+        except Exception as error:
+            failures.append(f"# {seed}: {type(error).__name__}: {error}\n{tomli_w.dumps(tables)}")
+    assert not failures, failures[0]
+    assert seed < DRAWS, "too few could run"
+
+
+def check_writing(model: EncoderDecoder) -> None:
+    """Logits with a cache and without."""
+    length = min(5, model.config.decoder_length)
+    ids, written = torch.randint(20, 200, (2, 9)), torch.randint(20, 200, (2, length))
+    cache = model.new_cache()
+    with torch.no_grad():
+        want = model(ids, written)
+        found = [model.next_logits(written[:, :2], cache, model.encode(ids))]
+        found += [model.next_logits(one, cache) for one in written[:, 2:].split(1, dim=1)]
+    torch.testing.assert_close(torch.cat(found, dim=1), want, rtol=1e-3, atol=1e-3)

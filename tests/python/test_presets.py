@@ -102,6 +102,20 @@ def test_a_run_takes_the_vocabulary_of_its_own_tokenizer(tmp_path: Path) -> None
     assert resolve_model(own).model.vocab_size == 300
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"), [("bert", "encoder"), ("t5", "encoder_decoder"), ("llama3", "decoder")]
+)
+def test_a_preset_tells_the_kind_of_model(name: str, kind: str) -> None:
+    tables = {"data": {"train": "x", "tokenizer": "y"}, "model": {"preset": name}}
+    model = config.load(RunConfig, tables).model
+    assert model.kind == kind
+    told = {"data": tables["data"], "model": {"preset": name, "kind": kind}}
+    assert config.load(RunConfig, told).model == model
+    told["model"]["kind"] = "decoder" if kind != "decoder" else "encoder"
+    with pytest.raises(ValueError, match=f"model.preset: no preset '{name}'"):
+        config.load(RunConfig, told)
+
+
 def test_none_is_no_preset() -> None:
     sizes = {"vocab_size": 30, "preset": "none"}
     assert config.load(ModelConfig, sizes) == ModelConfig(30)
@@ -128,7 +142,7 @@ def test_presets_are_an_option_of_the_command_line(capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         train_lm.main(["--help"])
     options: Any = capsys.readouterr().out
-    assert "--model.preset" in options and "|llama3|" in options
+    assert "--model.preset" in options and "|llama3|" in options and "|bert|t5" in options
 
 
 def test_they_are_lazily_there() -> None:

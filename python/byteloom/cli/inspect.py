@@ -148,7 +148,7 @@ def _model(args: argparse.Namespace) -> Report | None:
         return None
     models = _models()
     if not models.is_model(what):
-        names = ", ".join(models.presets.names())
+        names = ", ".join(models.presets())
         raise FileNotFoundError(f"no {what}, and no preset of that name: there are {names}")
     if args.on or args.word or args.other:
         raise ValueError(f"{what} is a model: --on, --word and --with are for tokenizers")

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import byteloom
-from byteloom import config, presets
+from byteloom import config
+from byteloom.config.schema import kind_of, members
 from byteloom.markdown import table
-from byteloom.model import ModelConfig
+from byteloom.models import AnyModelConfig
 from byteloom.training.config import resolve_model
 from byteloom.training.estimate.parameters import Parameters, count_parameters
 
@@ -34,6 +35,13 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class _Alone:
+    """A file with a model and nothing beside it that would say what it learns."""
+
+    model: AnyModelConfig
+
+
+@dataclass(frozen=True)
 class Report:
     """A model, without a single weight."""
 
@@ -41,7 +49,7 @@ class Report:
     """As it was asked for."""
     file: str
     """The configuration."""
-    config: ModelConfig
+    config: AnyModelConfig
     choices: tuple[Choice, ...]
     parameters: Parameters
 
@@ -88,11 +96,17 @@ class Report:
         )
 
 
+def presets() -> dict[str, type[Any]]:
+    """All there are, of all kinds of models: the name, and whose it is."""
+    kinds: tuple[type[Any], ...] = members(AnyModelConfig)
+    return {name: kind for kind in kinds for name in kind.presets.names()}
+
+
 def is_model(what: Path) -> bool:
     """Whether it names a model: a preset, unless a file has that name; a TOML file; a run."""
     if what.exists():
         return what.suffix == ".toml" or (what / "config.toml").exists()
-    return what.suffix == ".toml" or str(what) in presets.names()
+    return what.suffix == ".toml" or str(what) in presets()
 
 
 def look(what: Path) -> Report:
@@ -102,18 +116,20 @@ def look(what: Path) -> Report:
         FileNotFoundError: no such file; the message lists the presets.
         ValueError: a configuration that is none of a model, or a wrong one.
     """
-    if not what.exists() and str(what) in presets.names():
-        return _report(str(what), presets.path(str(what)), {"model": {"preset": str(what)}})
+    name = str(what)
+    if not what.exists() and (kind := presets().get(name)) is not None:
+        begin = {"kind": kind_of(kind), "preset": name}
+        return _report(name, kind.presets.path(name), {"model": begin})
     file = what / "config.toml" if what.is_dir() else what
-    return _report(str(what), file, config.read(file))
+    return _report(name, file, config.read(file))
 
 
 def known() -> str:
     """The presets, a line each: name, size, and what they are."""
     rows = []
-    for name in presets.names():
-        first = presets.path(name).read_text("utf-8").splitlines()[0]
-        total = count_parameters(presets.load(name)).total
+    for name, kind in presets().items():
+        first = kind.presets.path(name).read_text("utf-8").splitlines()[0]
+        total = count_parameters(config.load(kind, {"preset": name})).total
         rows.append([name, first.removeprefix("# "), f"{total:,}"])
     return table(["preset", "what it is", "parameters"], rows, 2)
 
@@ -121,13 +137,15 @@ def known() -> str:
 def _report(name: str, file: Path, tables: Mapping[str, Any]) -> Report:
     own = tables.get("model", {})
     if "data" in tables:
-        model = resolve_model(tables, file).decoder
+        model = resolve_model(tables, file).model
     elif not isinstance(own, Mapping) or not own:
         raise ValueError(f"{file} has no table [model]")
     else:
-        model = config.load(ModelConfig, own, file)
-    begun = config.begun(ModelConfig, own)
+        model = config.load(_Alone, {"model": own}, file).model
+    begun = config.begun(type(model), own)
     origins = dict.fromkeys(_leaves(begun), "preset") | dict.fromkeys(_leaves(own), "config")
+    if own.get("preset") == name:
+        origins["kind"] = "preset"
     if "vocab_size" not in own and "data" in tables:
         origins["vocab_size"] = "tokenizer" if "tokenizer" in tables["data"] else "data"
     choices = tuple(_choices(model, "", origins))

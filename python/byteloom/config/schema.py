@@ -131,10 +131,20 @@ def _union_keys(options: tuple[type, ...], path: str, value: Any, doc: str) -> I
                 found.setdefault(key.path, key)
             elif key.path != f"{path}.kind":
                 first = found.get(key.path, key)
-                found[key.path] = dataclasses.replace(first, kinds=(*first.kinds, kind))
+                either = _either(first.type, key.type)
+                found[key.path] = dataclasses.replace(
+                    first, type=either, kinds=(*first.kinds, kind)
+                )
     for key in found.values():
         everywhere = set(key.kinds) >= set(kinds)
         yield dataclasses.replace(key, kinds=()) if everywhere else key
+
+
+def _either(hint: Any, other: Any) -> Any:
+    """The words of both, if they are words that can be chosen from; else the first."""
+    if typing.get_origin(hint) is Literal and typing.get_origin(other) is Literal:
+        return Literal[tuple(dict.fromkeys(typing.get_args(hint) + typing.get_args(other)))]
+    return hint
 
 
 def type_name(hint: Any) -> str:

@@ -129,12 +129,14 @@ class _Loader:
     def choose(
         self, options: tuple[type, ...], data: Mapping[str, Any], path: str, default: Any
     ) -> type | None:
-        """The member that ``kind`` names; without it, the default's, or the only one.
+        """The member that ``kind`` names; without it, the preset's, the default's, or the only one.
 
         A field that must be given has no default: there, it is the first.
         """
         by_kind = {kind_of(option): option for option in options}
         tag = data.get("kind")
+        if tag is None and (of_preset := _whose_preset(options, data.get("preset"))) is not None:
+            return of_preset
         if tag is None and isinstance(default, options):
             return type(default)
         if tag is None and (len(options) == 1 or default is MISSING):
@@ -175,16 +177,25 @@ class _Loader:
     def advice(self, name: str, path: str, fields: Mapping[str, Any]) -> str:
         """The nearest valid name: in this section, else the key of that name in another."""
         dotted = f"{path}." if path else ""
-        if near := difflib.get_close_matches(name, fields, 1):
-            return f"did you mean {dotted}{near[0]}?"
         known = list(keys(self.root))
         for key in known:
-            if key.path == dotted + name:
+            if f"{key.path}.".startswith(f"{dotted}{name}.") and key.kinds:
                 return f"only kind {' and '.join(key.kinds)} has it"
+        if near := difflib.get_close_matches(name, fields, 1):
+            return f"did you mean {dotted}{near[0]}?"
         elsewhere = [key.path for key in known if key.path.rpartition(".")[2] == name]
         if elsewhere or (elsewhere := nearest(dotted + name, known)):
             return f"did you mean {elsewhere[0]}?"
         return f"the keys here are {', '.join(fields)}"
+
+
+def _whose_preset(options: tuple[type, ...], name: object) -> type | None:
+    """The member that has a preset of this name; ``None``: none has."""
+    for option in options:
+        presets = presets_of(option)
+        if presets is not None and name in presets.names():
+            return option
+    return None
 
 
 def plain_value(hint: Any, data: Any) -> Any:

@@ -107,4 +107,9 @@ def write(
         if error.name is None or error.name.partition(".")[0] == "byteloom":
             raise
         raise ImportError(f"--to {to} needs {error.name}: pip install {target.install}") from error
+    if source.run.get("task", {}).get("kind") == "prefix":
+        remarks.append(
+            "it learned to go on with prefixes that see themselves (task.kind prefix): programs "
+            "that open this read a prompt causally, unless they are given that mask"
+        )
     return remarks

@@ -89,7 +89,7 @@ def renamed(name: str, names: Mapping[str, str]) -> str:
 
 
 def require_same(wanted: object, found: object, architecture: str) -> None:
-    """Refuses a configuration that an architecture does not compute.
+    """Refuses a configuration that an architecture does not compute; what it began as is no matter.
 
     Args:
         wanted: a dataclass.
@@ -101,7 +101,7 @@ def require_same(wanted: object, found: object, architecture: str) -> None:
     """
     ours, theirs = flat(config.dump(wanted)), flat(config.dump(found))
     for key in [*ours, *theirs]:
-        if ours.get(key) != theirs.get(key):
+        if ours.get(key) != theirs.get(key) and not key.startswith("init."):
             raise ValueError(
                 f"{architecture} has model.{key} {theirs.get(key, 'none')}; here it is "
                 f"{ours.get(key, 'none')}"

@@ -30,6 +30,7 @@ from byteloom.nn import (
 from byteloom.nn.attention import SparseConfig, padding_mask
 from byteloom.nn.checks import require_part, require_positive
 from byteloom.nn.ffn.base import FeedForwardBase
+from byteloom.nn.init import CourseInitConfig, WeightsInitConfig
 from byteloom.nn.masked_head import MaskedHead
 from byteloom.nn.position import LearnedConfig, RelativeConfig
 from byteloom.nn.whole import WholeModel, built
@@ -81,6 +82,8 @@ class EncoderConfig:
     """Whether there is a head that says if the second segment follows the first."""
     tie_embeddings: bool = True
     """Whether the table of embeddings is the output map too."""
+    init: WeightsInitConfig = field(default_factory=CourseInitConfig)
+    """What the weights are before they learn; by "course", tables begin with 0.02 here."""
 
     def __post_init__(self) -> None:
         for key in ("vocab_size", "context_length", "d_model", "num_layers", "num_heads"):
@@ -96,20 +99,26 @@ class EncoderConfig:
         require_part("dropout", self.dropout)
         with torch.device("meta"):
             self.build_stack(num_layers=1)
+            self.ffn.build(self.d_model)  # which the first block need not have
             self.build_head()
 
-    def build_block(self) -> Block:
-        """Makes a block."""
+    def build_block(self, index: int = 0) -> Block:
+        """Makes the block of a layer, the first of which is 0."""
+        ffn = self.ffn.at(index)
         return self.block.build(
-            Parts(self.d_model, self.num_heads, self.attention, self.ffn, self.norm, self.dropout)
+            Parts(self.d_model, self.num_heads, self.attention, ffn, self.norm, self.dropout)
         )
+
+    def has_equal_layers(self) -> bool:
+        """Whether any layer tells what all of them are."""
+        return all(self.ffn.at(index) == self.ffn.at(0) for index in range(self.num_layers))
 
     def build_stack(self, num_layers: int) -> Stack:
         """Makes the blocks, with what stands around them."""
         d_head = self.attention.head_size(self.d_model, self.num_heads)
         none = NoNormConfig()
         return Stack(
-            [self.build_block() for _ in range(num_layers)],
+            [self.build_block(index) for index in range(num_layers)],
             both_directions(self.position).build(
                 self.d_model, self.num_heads, self.context_length, d_head
             ),
@@ -187,6 +196,7 @@ class Encoder(WholeModel):
         if config.tie_embeddings:
             self.lm_head.weight = self.token_embeddings.weight
         self.next_sentence = NextSentenceHead(config.d_model) if config.next_sentence else None
+        config.init.start(self, config.d_model, config.num_layers)
 
     def forward(
         self,

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from byteloom.config import Presets
+from byteloom.models.decoder_cache import DecoderCache
 from byteloom.models.encoder import both_directions
 from byteloom.models.stack import Stack
 from byteloom.nn import (
@@ -29,11 +30,12 @@ from byteloom.nn import (
     ReLUConfig,
     RMSNormConfig,
 )
-from byteloom.nn.attention import Cache, CrossConfig, MemoryCache, padding_mask
+from byteloom.nn.attention import CrossConfig, padding_mask
 from byteloom.nn.attention.heads import Heads, HeadsConfig
 from byteloom.nn.block.cross import CrossBlock
 from byteloom.nn.checks import require_part, require_positive, require_positive_if_given
 from byteloom.nn.head import Head
+from byteloom.nn.init import CourseInitConfig, WeightsInitConfig
 from byteloom.nn.position import RelativeConfig
 from byteloom.nn.whole import WholeModel, built
 
@@ -83,6 +85,8 @@ class EncoderDecoderConfig:
     """What logits are multiplied by; none: 1 / sqrt(d_model) if embeddings are tied, else 1."""
     start_id: int | None = None
     """What the decoder begins with, in T5 0, its padding; where it is left out, task.start."""
+    init: WeightsInitConfig = field(default_factory=CourseInitConfig)
+    """What the weights are before they learn; queries' are then divided by what scores are not."""
 
     def __post_init__(self) -> None:
         for key in ("vocab_size", "context_length", "d_model", "num_layers", "num_heads"):
@@ -102,6 +106,7 @@ class EncoderDecoderConfig:
         with torch.device("meta"):
             self.build_encoder(num_layers=1)
             self.build_decoder(num_layers=1)
+            self.ffn.build(self.d_model)  # which the first blocks need not have
             self.build_head()
 
     @property
@@ -114,19 +119,25 @@ class EncoderDecoderConfig:
         """Blocks of the decoder."""
         return self.num_layers if self.num_decoder_layers is None else self.num_decoder_layers
 
+    def has_equal_layers(self) -> bool:
+        """Whether any layer tells what all of its stack are."""
+        layers = range(max(self.num_layers, self.decoder_layers))
+        return all(self.ffn.at(index) == self.ffn.at(0) for index in layers)
+
     def build_encoder(self, num_layers: int) -> Stack:
         """Makes the encoder."""
-        parts = self._parts(replace(self.attention, causal=False))
-        layers = [self.block.build(parts) for _ in range(num_layers)]
+        attention = replace(self.attention, causal=False)
+        layers = [self.block.build(self._parts(attention, i)) for i in range(num_layers)]
         return self._stack(layers, both_directions(self.position), self.context_length)
 
     def build_decoder(self, num_layers: int) -> Stack:
         """Makes the decoder."""
         shared = {f.name: getattr(self.attention, f.name) for f in fields(HeadsConfig)}
         cross = CrossConfig(**shared | {"kind": "cross"})
-        parts, is_post = self._parts(self.attention), isinstance(self.block, PostNormConfig)
+        is_post, scale = isinstance(self.block, PostNormConfig), self.block.residual_scale
         layers = [
-            CrossBlock(parts, cross, is_post, self.block.residual_scale) for _ in range(num_layers)
+            CrossBlock(self._parts(self.attention, i), cross, is_post, scale)
+            for i in range(num_layers)
         ]
         return self._stack(layers, self.position, self.decoder_length)
 
@@ -146,8 +157,10 @@ class EncoderDecoderConfig:
         """
         return built(lambda: EncoderDecoder(self), seed)
 
-    def _parts(self, attention: MultiHeadConfig) -> Parts:
-        return Parts(self.d_model, self.num_heads, attention, self.ffn, self.norm, self.dropout)
+    def _parts(self, attention: MultiHeadConfig, index: int) -> Parts:
+        """What a layer of either stack is made of, the first of which is 0."""
+        ffn = self.ffn.at(index)
+        return Parts(self.d_model, self.num_heads, attention, ffn, self.norm, self.dropout)
 
     def _stack(self, layers: Sequence[Block], position: PositionConfig, length: int) -> Stack:
         d_head = self.attention.head_size(self.d_model, self.num_heads)
@@ -159,20 +172,6 @@ class EncoderDecoderConfig:
             (self.norm if self.final_norm else none).build(self.d_model),
             self.dropout,
         )
-
-
-class DecoderCache(Cache):
-    """What a decoder has read and written so far: keys and values of its tokens and its memory.
-
-    Args:
-        own: the caches of its self-attention.
-        real: True where the memory has a token; ``None``: everywhere.
-    """
-
-    def __init__(self, own: Cache, real: Bool[Tensor, "batch memory"] | None = None) -> None:
-        super().__init__(own.layers)
-        self.memories = [MemoryCache() for _ in own.layers]
-        self.real = real
 
 
 class EncoderDecoder(WholeModel):
@@ -202,6 +201,7 @@ class EncoderDecoder(WholeModel):
         self.lm_head = config.build_head()
         if config.tie_embeddings:
             self.lm_head.weight = self.token_embeddings.weight
+        config.init.start(self, config.d_model, config.num_layers)
         for part in self.modules():
             if isinstance(part, Heads) and part.scale is not None:
                 # Scores begin as large as with the usual scale, as in T5.

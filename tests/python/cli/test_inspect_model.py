@@ -82,11 +82,33 @@ def test_a_file_with_a_model_alone_and_a_run(look: Any, tmp_path: Path) -> None:
     assert figures["parameters"] == run_config.model.build().num_parameters()
 
 
+def test_presets_of_other_kinds(look: Any) -> None:
+    text = look("bert")
+    assert "byteloom/presets/encoder/bert.toml" in text
+    rows = {tuple(cell.strip() for cell in line.split("|")[1:-1]) for line in text.splitlines()}
+    assert ("layers x 12", "", "85,054,464") in rows
+    assert ("kind", "encoder", "preset", "byteloom/models/encoder.py") in rows
+    figures = json.loads(look("t5", "--json"))
+    assert figures["parameters"] == 60_506_624
+    found = choices(figures)
+    assert found["kind"] == ("encoder_decoder", "preset", "byteloom/models/encoder_decoder.py")
+    assert found["d_model"] == (512, "preset", "byteloom/models/encoder_decoder.py")
+
+
+def test_runs_of_other_kinds(look: Any, tmp_path: Path) -> None:
+    make_data(tmp_path, ["[PAD]", "[CLS]", "[SEP]", "[MASK]"])
+    run_config = make_config(tmp_path, model={"kind": "encoder"})
+    folder = RunFolder.create(tmp_path / "run", run_config)
+    figures = json.loads(look(folder.path, "--json"))
+    assert figures["parameters"] == run_config.model.build().num_parameters()
+    assert choices(figures)["kind"][:2] == ("encoder", "config")
+
+
 def test_the_presets_are_listed(look: Any) -> None:
     text = look("--list")
-    for name in presets.names():
+    for name in [*presets.names(), "bert", "t5", "t5-1.1"]:
         assert f"| {name} " in text
-    assert "8,030,261,248" in text
+    assert "8,030,261,248" in text and "110,106,428" in text
 
 
 def test_a_file_comes_before_a_preset(

@@ -61,6 +61,18 @@ def test_the_weights_go_out_and_come_back(folder: Path, capsys: pytest.CaptureFi
     assert header["tokenizer"] == tokenizer.fingerprint
 
 
+def test_that_prefixes_are_read_otherwise_elsewhere_is_said(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toml = write_toml(folder, "prefix.toml", task={"kind": "prefix"}, training={"steps": 1})
+    assert train_lm.main([str(toml), "-o", str(folder / "prefix")]) == 0
+    for to in ("safetensors", "hf"):
+        assert export(folder / "prefix", "--to", to, "-o", folder / f"prefix-{to}") == 0
+        assert "programs that open this read a prompt causally" in capsys.readouterr().err
+    assert export(folder / "run", "--to", "hf", "-o", folder / "run-hf") == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_tied_head_and_narrow_weights_come_back(tmp_path: Path) -> None:
     ours = source("gpt2")
     assert write(ours, "safetensors", tmp_path / "w", "bf16") == []

@@ -12,6 +12,7 @@ from peers import by_chance, make_peer
 
 from byteloom import config
 from byteloom.cli import main as cli
+from byteloom.cli import train_lm
 from byteloom.export import bert, importing, nanogpt, open_any_run, open_run, t5, write
 from byteloom.export.source import Source
 from byteloom.model import ModelConfig
@@ -19,6 +20,7 @@ from byteloom.models import AnyModel, EncoderConfig, EncoderDecoderConfig
 from byteloom.nn import MultiHeadConfig
 from byteloom.tokenizer import Tokenizer
 from byteloom.training.run_folder import RunFolder
+from tiny_run import make_data, write_toml
 
 transformers = pytest.importorskip("transformers")
 SPECIAL = ["[PAD]", "[MASK]", "[CLS]", "[SEP]", "</s>", "<extra_id_0>"]
@@ -77,6 +79,37 @@ def test_other_kinds_go_out_and_come_in(
     again = RunFolder.open(tmp_path / "again")
     assert again.load_tokenizer() == tokenizer()
     assert torch.equal(logits(again.load_any_model(), kind), wanted)
+
+
+TASKS = {
+    "encoder": {"kind": "masked", "mask": "<mask>", "pad": "<pad>"},
+    "encoder_decoder": {"kind": "spans", "end": "</s>", "start": "<pad>"},
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_special_tokens_are_what_the_task_had_them_for(kind: str, tmp_path: Path) -> None:
+    special = ["<pad>", "<mask>", "[CLS]", "[SEP]", "</s>", *(f"<extra_id_{i}>" for i in range(4))]
+    ids = make_data(tmp_path, special).special_tokens
+    over = {"model": {"kind": kind}, "task": TASKS[kind], "training": {"steps": 1}}
+    assert train_lm.main([str(write_toml(tmp_path, **over)), "-o", str(tmp_path / "run")]) == 0
+    argv = ["export", str(tmp_path / "run"), "--to", "hf", "-o", str(tmp_path / "out")]
+    assert cli.main(argv) == 0
+    found = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    settings = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert found.pad_token_id == settings["pad_token_id"] == ids["<pad>"]
+    if kind == "encoder_decoder":
+        assert found.eos_token_id == settings["eos_token_id"] == ids["</s>"]
+        return
+    assert (found.cls_token, found.sep_token) == ("[CLS]", "[SEP]")
+    fill = transformers.pipeline("fill-mask", model=str(tmp_path / "out"))
+    text = "[CLS]def f<mask>(x)[SEP]"
+    [best, *_] = fill(text)
+    model = RunFolder.open(tmp_path / "run").load_any_model().eval()
+    with torch.no_grad():
+        logits = model(torch.tensor([found.encode(text)]))[0]
+    place = found.encode(text).index(ids["<mask>"])
+    assert best["token"] == int(logits[place].argmax())
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -14,6 +14,8 @@ from byteloom import config
 from byteloom.export import t5
 from byteloom.models import EncoderDecoder, EncoderDecoderConfig
 from byteloom.nn import (
+    Experts,
+    ExpertsConfig,
     GELUConfig,
     LayerNormConfig,
     MultiHeadConfig,
@@ -22,6 +24,7 @@ from byteloom.nn import (
     ReLUConfig,
     RotaryConfig,
 )
+from byteloom.nn.init import NormalInitConfig
 from byteloom.nn.position import RelativeConfig, SinusoidalConfig
 
 SIZES: dict[str, Any] = {
@@ -216,6 +219,26 @@ def test_vaswanis_transformer_is_torchs() -> None:
     causal = torch.nn.Transformer.generate_square_subsequent_mask(5)
     wanted = layer(x, memory, tgt_mask=causal)
     torch.testing.assert_close(block(x, memory=memory), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_first_weights_are_those_that_were_asked_for(tmp_path: Path) -> None:
+    sizes = {"d_model": 96, "num_heads": 4, "num_decoder_layers": 1}
+    model = small(**sizes, init=NormalInitConfig(std=0.05)).build(seed=0)
+    # Scores are not divided by sqrt(24): queries are.
+    for name, p in model.named_parameters():
+        if p.ndim == 2 and "position" not in name:
+            wanted = 0.05 / math.sqrt(24) if "q_proj" in name else 0.05
+            assert p.std().item() == pytest.approx(wanted, rel=0.05), name
+    t5.write(model, tmp_path / "t5")
+    assert torch.equal(t5.read(tmp_path / "t5").lm_head.weight, model.lm_head.weight)
+
+
+def test_dense_layers_are_where_they_were_asked_for() -> None:
+    config = small(num_decoder_layers=3, ffn=ExpertsConfig(num_experts=2, top_k=1, first_dense=1))
+    model = config.build()
+    for stack, wanted in ((model.encoder, [False, True]), (model.decoder, [False, True, True])):
+        assert [isinstance(layer.ffn, Experts) for layer in stack.layers] == wanted
+    assert not config.has_equal_layers() and small().has_equal_layers()
 
 
 def test_the_decoder_is_shown_the_start_and_all_but_the_last() -> None:

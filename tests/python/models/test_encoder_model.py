@@ -14,6 +14,8 @@ from byteloom import config
 from byteloom.export import bert
 from byteloom.models import Encoder, EncoderConfig
 from byteloom.nn import (
+    Experts,
+    ExpertsConfig,
     GELUConfig,
     MultiHeadConfig,
     PreNormConfig,
@@ -22,6 +24,7 @@ from byteloom.nn import (
     SwiGLUConfig,
 )
 from byteloom.nn.attention import SparseConfig
+from byteloom.nn.init import GPT2InitConfig
 from byteloom.nn.loss import IGNORED
 from byteloom.nn.position import RelativeConfig
 
@@ -195,6 +198,31 @@ def test_every_token_sees_all_and_no_padding(over: dict[str, Any]) -> None:
     real = torch.arange(10)[None] < 7
     short, padded = model(ids[:, :7]), model(ids, real=real)
     torch.testing.assert_close(padded[:, :7], short, rtol=1e-4, atol=1e-5)
+
+
+def test_first_weights_are_those_that_were_asked_for(tmp_path: Path) -> None:
+    sizes = {"vocab_size": 300, "d_model": 96, "num_layers": 2}
+    model = EncoderConfig(**sizes, init=GPT2InitConfig(std=0.05)).build(seed=0)
+    stds = {name: p.std().item() for name, p in model.named_parameters() if p.ndim == 2}
+    narrow = {name for name in stds if name.endswith(("output_proj.weight", "w2.weight"))}
+    assert len(narrow) == 4 and "lm_head.dense.weight" in stds
+    for name, std in stds.items():
+        # token_types has 192 numbers.
+        wanted = 0.025 if name in narrow else 0.05
+        assert std == pytest.approx(wanted, rel=0.15 if "token_types" in name else 0.05), name
+    # It is no matter to what BERT computes.
+    bert.write(model, tmp_path / "bert")
+    assert torch.equal(bert.read(tmp_path / "bert").lm_head.weight, model.lm_head.weight)
+    with pytest.raises(ValueError, match=r"init\.kind: must be one of course, .*, not 'mup'"):
+        config.load(EncoderConfig, {"vocab_size": 9, "init": {"kind": "mup"}})
+
+
+def test_dense_layers_are_where_they_were_asked_for() -> None:
+    ffn = ExpertsConfig(num_experts=2, top_k=1, first_dense=1, every=2)
+    model = small(num_layers=4, ffn=ffn)
+    found = [isinstance(layer.ffn, Experts) for layer in model.build().encoder.layers]
+    assert found == [False, True, False, True]
+    assert not model.has_equal_layers() and small().has_equal_layers()
 
 
 def test_dropout_is_there_in_training_alone() -> None:

@@ -16,8 +16,15 @@ from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention
 from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention
 
 from byteloom.model import ModelConfig
-from byteloom.nn import LayerNormConfig, MultiHeadConfig, RMSNormConfig, RotaryConfig
+from byteloom.nn import (
+    LayerNormConfig,
+    MultiHeadConfig,
+    NoPositionConfig,
+    RMSNormConfig,
+    RotaryConfig,
+)
 from byteloom.nn.init import CourseInitConfig
+from byteloom.nn.position import ALiBiConfig, LearnedConfig, RelativeConfig, SinusoidalConfig
 from cached import cached_logits, decoded_logits
 
 D_MODEL, HEADS, KV, HEAD, SEQ = 24, 4, 2, 8, 9
@@ -205,6 +212,11 @@ def test_patterns_are_refused_where_they_mean_nothing() -> None:
         ModelConfig(10, d_model=8, num_heads=2, full_every=2)
     with pytest.raises(ValueError, match="positionless_every is 0; it must be above 0"):
         ModelConfig(10, d_model=8, num_heads=2, positionless_every=0)
+    for position in (LearnedConfig(), SinusoidalConfig(), NoPositionConfig()):
+        with pytest.raises(ValueError, match=f"position.kind {position.kind} tells no layer"):
+            ModelConfig(10, d_model=8, num_heads=2, position=position, positionless_every=2)
+    for other in (ALiBiConfig(), RelativeConfig()):
+        ModelConfig(10, d_model=8, num_heads=2, position=other, positionless_every=2)
 
 
 def test_a_window_hides_what_is_far() -> None:

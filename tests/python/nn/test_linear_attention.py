@@ -295,6 +295,10 @@ def test_layers_between_see_all_with_a_softmax() -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"scale is 0\.5, but weights that are divided by their sum"
+    ):
+        LinearConfig(scale=0.5)
     for position, kind in ((ALiBiConfig(), "alibi"), (RelativeConfig(), "relative")):
         with pytest.raises(ValueError, match=rf"position\.kind {kind} adds to scores.* linear has"):
             make(LinearConfig(), position=position)

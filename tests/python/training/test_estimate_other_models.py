@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,18 @@ def test_few_blocks_of_both_stacks_tell_what_many_take(folder: Path) -> None:
     assert {k: v.total() for k, v in told.peaks.items()} == {
         k: v.total() for k, v in whole.peaks.items()
     }
+
+
+@pytest.mark.parametrize("name", ["pairs", "spans"])
+def test_layers_that_differ_are_all_looked_at(folder: Path, name: str) -> None:
+    ffn = {"kind": "experts", "num_experts": 4, "first_dense": 1, "dense": {"kind": "relu"}}
+    run_config = make(folder, name, model={"num_layers": 5, "ffn": ffn})
+    if isinstance(run_config.model, EncoderDecoderConfig):
+        # As a file has it, before training has found it out.
+        open_ = replace(run_config.model, start_id=None)
+        assert trace(replace(run_config, model=open_), "cpu") == trace(run_config, "cpu")
+    said = max(purposes.total() for purposes in trace(run_config, "cpu").peaks.values())
+    assert said == pytest.approx(peak_of_a_step(build(run_config)), rel=0.02)
 
 
 def test_operations_follow_what_each_stack_and_the_head_see(folder: Path) -> None:

@@ -222,6 +222,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "short": ({"model": {"context_length": 5}}, "it must be at least 6"),
     "causal": ({"model": {"attention": {"causal": True}}}, "model: attention.causal is true"),
     "kind": ({"model": {"kind": "encodr"}}, "did you mean encoder"),
+    "of decoders": (
+        {"model": {"embedding_scale": 5.0}},
+        "model.embedding_scale: no such key; only kind decoder has it",
+    ),
     "no kind of task": ({"task": {"rate": 0.2}}, "task.kind: must be given"),
 }
 

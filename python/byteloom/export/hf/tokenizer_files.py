@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,17 @@ def _first(names: Sequence[str], special: dict[str, int]) -> str | None:
     return next((name for name in names if name in special), None)
 
 
-def write(tokenizer: Tokenizer, folder: Path, context_length: int) -> None:
-    """Writes what ``AutoTokenizer`` opens: ids are byteloom's, and none is added."""
+def write(
+    tokenizer: Tokenizer, folder: Path, context_length: int, roles: Mapping[str, str] | None = None
+) -> None:
+    """Writes what ``AutoTokenizer`` opens: ids are byteloom's, and none is added.
+
+    Args:
+        tokenizer: what is written.
+        folder: where to.
+        context_length: the longest text.
+        roles: special tokens by what they are for, ``mask_token`` say, beside what begins and ends.
+    """
     tokenizer.save(folder / "tokenizer.json")
     begin, end = begin_and_end(tokenizer)
     settings: dict[str, Any] = {
@@ -46,6 +55,7 @@ def write(tokenizer: Tokenizer, folder: Path, context_length: int) -> None:
         "add_prefix_space": False,
         # Else decoding takes away spaces before full stops.
         "clean_up_tokenization_spaces": False,
+        **(roles or {}),
     }
     write_json(folder / "tokenizer_config.json", settings)
 

@@ -25,7 +25,9 @@ FeatureMap: TypeAlias = Literal["elu", "relu", "softmax", "identity"]
 Decay: TypeAlias = Literal["none", "fixed", "gated"]
 
 _FEATURES: dict[FeatureMap, Callable[[Tensor], Tensor]] = {
-    "elu": lambda x: F.elu(x) + 1,
+    # F.elu(x) + 1. Compiled, the gradient of torch 2.11's own is laid out otherwise than the
+    # compiler believes: on a CPU, memory was overwritten.
+    "elu": lambda x: F.relu(x) + x.clamp(max=0).exp(),
     # Above zero, so that a query never sums up nothing (arXiv:2009.14794).
     "relu": lambda x: F.relu(x) + 1e-3,
     "softmax": lambda x: F.softmax(x, dim=-1),
@@ -75,6 +77,11 @@ class LinearConfig:
         if self.normalise and self.feature_map == "identity":
             raise ValueError(
                 "weights of either sign have no sum to be divided by: the feature_map identity "
+                "needs normalise = false"
+            )
+        if self.normalise and self.scale is not None:
+            raise ValueError(
+                f"scale is {self.scale}, but weights that are divided by their sum have none: it "
                 "needs normalise = false"
             )
         if self.decay != "none" and not self.causal:

@@ -13,6 +13,10 @@ from byteloom.nn.init.truncated_normal import TruncatedNormalInitConfig
 InitConfig: TypeAlias = (
     CourseInitConfig | NormalInitConfig | TruncatedNormalInitConfig | GPT2InitConfig | MuPInitConfig
 )
+#: Those that say weights alone: for models whose logits and rates follow nothing else.
+WeightsInitConfig: TypeAlias = (
+    CourseInitConfig | NormalInitConfig | TruncatedNormalInitConfig | GPT2InitConfig
+)
 
 __all__ = [
     "CourseInitConfig",
@@ -23,5 +27,6 @@ __all__ = [
     "NormalInitConfig",
     "Role",
     "TruncatedNormalInitConfig",
+    "WeightsInitConfig",
     "weights_by_role",
 ]

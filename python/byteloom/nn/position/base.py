@@ -29,6 +29,11 @@ class Position(nn.Module):
     #: Whether :meth:`bias` is to be asked.
     has_bias: bool = False
 
+    @property
+    def acts_in_layers(self) -> bool:
+        """Whether a layer can go without: not if all is done on the embedded tokens, or nothing."""
+        return self.has_bias or type(self).rotate is not Position.rotate
+
     def bias(
         self, queries: Int[Tensor, "*batch q"], keys: Int[Tensor, "*batch k"]
     ) -> Float[Tensor, "*batch heads q k"]:

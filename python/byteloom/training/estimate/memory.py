@@ -9,7 +9,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from byteloom.models import AnyModelConfig, EncoderConfig, EncoderDecoderConfig
-from byteloom.models.encoder_decoder import DecoderCache
+from byteloom.models.decoder_cache import DecoderCache
 from byteloom.nn.loss import piece_size
 from byteloom.training.config import RunConfig
 from byteloom.training.estimate.ledger import Ledger

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from byteloom.model import ModelConfig
 from byteloom.training.build import assemble
 from byteloom.training.config import RunConfig
 from byteloom.training.estimate import stand_in
@@ -58,9 +57,8 @@ def rehearse(run_config: RunConfig) -> Rehearsal:
     layers have several feed-forward networks, each is timed as if all had it.
     """
     model, found, layers = run_config.model, None, 0
-    if not isinstance(model, ModelConfig):
-        return _rehearse(run_config)
-    for ffn, count in Counter(map(model.ffn.at, range(model.num_layers))).items():
+    networks = Counter(model.ffn.at(index) for n in blocks(model) for index in range(n))
+    for ffn, count in networks.items():
         one = _rehearse(replace(run_config, model=replace(model, ffn=ffn)))
         layers += count
         found = one if found is None else found.plus(found, one, count / layers)

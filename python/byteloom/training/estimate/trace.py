@@ -15,7 +15,6 @@ from typing import Literal, TypeAlias, TypeVar
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from byteloom.model import ModelConfig
 from byteloom.nn.recompute import Recompute
 from byteloom.training.config import RunConfig
 from byteloom.training.estimate.dry_run import DryRun
@@ -112,8 +111,8 @@ def _trace(
     run_config: RunConfig, device: str, recompute: Recompute, is_compiled: bool = False
 ) -> Trace:
     model, counts = run_config.model, blocks(run_config.model)
-    if isinstance(model, ModelConfig) and not model.has_equal_layers():
-        return trace_whole(run_config, device, recompute, is_compiled)
+    if not model.has_equal_layers():
+        return trace_whole(with_blocks(run_config, counts), device, recompute, is_compiled)
 
     def with_some(some: tuple[int, ...]) -> Trace:
         return trace_whole(with_blocks(run_config, some), device, recompute, is_compiled)
