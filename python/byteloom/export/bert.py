@@ -120,7 +120,10 @@ def settings_of(model: Encoder) -> Settings:
     known: dict[object, str] = {
         replace(act, d_ff=width): name for name, act in _ACTIVATIONS.items()
     }
-    wanted = replace(ours, ffn=ffn)
+    attention = ours.attention
+    if attention.head_size(ours.d_model, ours.num_heads) * ours.num_heads == ours.d_model:
+        attention = replace(attention, d_head=None)  # said in another way
+    wanted = replace(ours, ffn=ffn, attention=attention)
     architecture = "BertForPreTraining" if ours.next_sentence else "BertForMaskedLM"
     settings: dict[str, Any] = {
         "architectures": [architecture],

@@ -140,7 +140,7 @@ def test_what_bert_is_not_leaves_nothing(
 
 
 def test_dropout_of_attention_goes_along_where_there_is_a_word_for_it(tmp_path: Path) -> None:
-    attention = {"causal": False, "bias": True, "output_bias": True, "dropout": 0.25}
+    attention = {"causal": False, "bias": True, "output_bias": True, "dropout": 0.25, "d_head": 8}
     encoder = EncoderConfig(**SIZES, num_layers=1, attention=MultiHeadConfig(**attention))
     bert.write(encoder.build(), tmp_path / "bert")
     peer = transformers.BertModel.from_pretrained(tmp_path / "bert")

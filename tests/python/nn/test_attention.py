@@ -20,6 +20,7 @@ from byteloom.nn import (
     RotaryEmbedding,
 )
 from byteloom.nn.functional import Backend
+from closeness import assert_gradients_close
 
 D_MODEL, HEADS, SEQ = 16, 4, 7
 BACKENDS: list[Backend] = ["reference", "fused", "auto"]
@@ -67,10 +68,10 @@ def test_it_is_torchs_with_a_causal_mask(backend: Backend, seq: int) -> None:
     upstream = randn(2, seq, D_MODEL, seed=2)
     y.backward(upstream)
     want.backward(upstream)
-    assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-5)
-    assert_close(own.output_proj.weight.grad, peer.out_proj.weight.grad, rtol=1e-4, atol=1e-5)
+    assert_gradients_close(a.grad, b.grad)
+    assert_gradients_close(own.output_proj.weight.grad, peer.out_proj.weight.grad)
     got = torch.cat([getattr(own, f"{n}_proj").weight.grad for n in "qkv"])
-    assert_close(got, peer.in_proj_weight.grad, rtol=1e-4, atol=1e-5)
+    assert_gradients_close(got, peer.in_proj_weight.grad)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -83,8 +84,9 @@ def test_the_backends_agree_in_values_and_gradients(scheme: str, placed: bool) -
         y = attention(x, positions, SCHEMES[scheme])
         y.backward(randn(2, SEQ, D_MODEL, seed=2))
         results.append([y.detach(), x.grad, *(p.grad for p in attention.parameters())])
-    for a, b in pairwise(results):
-        assert_close(a, b, rtol=1e-4, atol=1e-5)
+    for pair in pairwise(results):
+        for a, b in zip(*pair, strict=True):
+            assert_gradients_close(a, b)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

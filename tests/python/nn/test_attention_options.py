@@ -26,6 +26,7 @@ from byteloom.nn import (
 from byteloom.nn.init import CourseInitConfig
 from byteloom.nn.position import ALiBiConfig, LearnedConfig, RelativeConfig, SinusoidalConfig
 from cached import cached_logits, decoded_logits
+from closeness import assert_gradients_close
 
 D_MODEL, HEADS, KV, HEAD, SEQ = 24, 4, 2, 8, 9
 SIZES: dict[str, Any] = {
@@ -91,10 +92,10 @@ def test_it_and_its_gradients_are_the_familys(family: str, backend: Any) -> None
     assert_close(found, want, rtol=1e-5, atol=1e-5)
     found.sin().sum().backward()
     want.sin().sum().backward()
-    assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-4)
+    assert_gradients_close(a.grad, b.grad)
     for key, p in peer.named_parameters():
         mine = dict(own.named_parameters())[key.replace("o_proj", "output_proj")]
-        assert_close(mine.grad, p.grad, rtol=1e-4, atol=1e-4)
+        assert_gradients_close(mine.grad, p.grad)
 
 
 def test_written_out_dropout_of_weights_is_the_familys() -> None:

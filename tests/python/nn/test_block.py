@@ -30,6 +30,7 @@ from byteloom.nn import (
     TransformerBlock,
 )
 from cached import cached_logits
+from closeness import assert_gradients_close
 
 D_MODEL, HEADS, D_FF = 12, 3, 20
 MEMBERS: dict[str, type[Any]] = {
@@ -76,9 +77,9 @@ def test_it_and_its_gradients_are_torchs(kind: str) -> None:
     assert_close(own(a), want, rtol=1e-5, atol=1e-5)
     own(a).square().sum().backward()
     want.square().sum().backward()
-    assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-4)
-    assert_close(own.ffn.w1.weight.grad, peer.linear1.weight.grad, rtol=1e-4, atol=1e-4)
-    assert_close(own.ln2.weight.grad, peer.norm2.weight.grad, rtol=1e-4, atol=1e-4)
+    assert_gradients_close(a.grad, b.grad)
+    assert_gradients_close(own.ffn.w1.weight.grad, peer.linear1.weight.grad)
+    assert_gradients_close(own.ln2.weight.grad, peer.norm2.weight.grad)
 
 
 FORMULAS: dict[str, Callable[[Any, torch.Tensor, float], torch.Tensor]] = {}
@@ -136,9 +137,9 @@ def test_it_and_its_gradients_are_the_formula(kind: str, scale: float, norm: Any
     found = {name: p.grad.clone() for name, p in block.named_parameters()}
     block.zero_grad()
     FORMULAS[kind](block, b, scale).sum().backward()
-    assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-4)
+    assert_gradients_close(a.grad, b.grad)
     for name, p in block.named_parameters():
-        assert_close(found[name], p.grad, rtol=1e-4, atol=1e-4)
+        assert_gradients_close(found[name], p.grad)
 
 
 @pytest.mark.parametrize("kind", MEMBERS)

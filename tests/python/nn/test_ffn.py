@@ -26,6 +26,7 @@ from byteloom.nn import (
     SwiGLU,
     SwiGLUConfig,
 )
+from closeness import assert_gradients_close
 
 
 @pytest.mark.parametrize("shape", [(6,), (3, 6), (2, 3, 6)])
@@ -92,9 +93,9 @@ def test_every_member_and_its_gradients_are_torchs(which: int, bias: bool) -> No
     assert_close(own(a), peer(b), rtol=1e-5, atol=1e-5)
     own(a).square().sum().backward()
     peer(b).square().sum().backward()
-    assert_close(a.grad, b.grad, rtol=1e-5, atol=1e-4)
+    assert_gradients_close(a.grad, b.grad)
     for (name, p), q in zip(own.named_parameters(), peer.parameters(), strict=True):
-        assert_close(p.grad, dict(peer.named_parameters())[name].grad, rtol=1e-5, atol=1e-4)
+        assert_gradients_close(p.grad, dict(peer.named_parameters())[name].grad)
         assert q.grad is not None
 
 

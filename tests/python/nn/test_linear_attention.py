@@ -23,6 +23,7 @@ from byteloom.nn.attention.sums import chunked_sums, quadratic_sums, sums_of_one
 from byteloom.nn.position import ALiBiConfig, NoPositionConfig, RelativeConfig
 from byteloom.training.estimate.memory import cache_bytes
 from cached import cached_logits, decoded_logits
+from closeness import assert_gradients_close
 
 D_MODEL, HEADS, SEQ, VOCAB = 16, 4, 13, 20
 
@@ -94,7 +95,7 @@ def test_gradients_are_those_of_the_formula(decay: str) -> None:
     found, _ = chunked_sums(q, k, v, log_decay, chunk=4)
     pairs = [torch.autograd.grad((y * upstream).sum(), leaves) for y in (found, want)]
     for mine, slow in zip(*pairs, strict=True):
-        assert_close(mine, slow, rtol=1e-4, atol=1e-5)
+        assert_gradients_close(mine, slow)
 
 
 def test_strong_decays_do_not_overflow() -> None:

@@ -8,6 +8,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from byteloom.nn import LayerNorm, LayerNormConfig, RMSNorm, RMSNormConfig
+from closeness import assert_gradients_close
 
 
 def pairs(eps: float = 1e-5) -> list[tuple[nn.Module, nn.Module]]:
@@ -38,9 +39,9 @@ def test_norm_and_its_gradients_are_torchs(which: int, scale: float) -> None:
     own(a).backward(upstream)
     peer(b).backward(upstream)
     assert a.grad is not None and b.grad is not None
-    assert_close(a.grad * scale, b.grad * scale, rtol=1e-4, atol=1e-5)
+    assert_gradients_close(a.grad * scale, b.grad * scale)
     for p, q in zip(own.parameters(), peer.parameters(), strict=True):
-        assert_close(p.grad, q.grad, rtol=1e-4, atol=1e-5)
+        assert_gradients_close(p.grad, q.grad)
 
 
 @pytest.mark.parametrize("which", range(4))

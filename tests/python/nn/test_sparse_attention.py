@@ -17,6 +17,7 @@ from byteloom.nn import MultiHeadConfig, RMSNormConfig, RotaryConfig, SparseConf
 from byteloom.nn.functional import Backend
 from byteloom.nn.position import ALiBiConfig
 from cached import cached_logits, decoded_logits
+from closeness import assert_gradients_close
 
 D_MODEL, HEADS, SEQ, VOCAB, STRIDE = 16, 4, 14, 20, 3
 
@@ -100,7 +101,7 @@ def test_it_is_a_loop_over_queries_and_keys(
     upstream = torch.randn_like(want)
     pairs = [torch.autograd.grad((y * upstream).sum(), leaves) for y in (found, want)]
     for mine, theirs in zip(*pairs, strict=True):
-        assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+        assert_gradients_close(mine, theirs)
 
 
 @pytest.mark.parametrize("name", PATTERNS)
