@@ -85,9 +85,9 @@ def scaled_dot_product_attention(
         scores = scores + bias
     if mask is None:
         weights = softmax(scores, dim=-1)
-        return (F.dropout(weights, dropout) if dropout else weights) @ V
-    scores = scores.masked_fill(~mask, -torch.inf)
-    # Where all is masked, the softmax of nothing but -inf would be NaN.
-    nothing = ~mask.any(-1, keepdim=True)
-    weights = softmax(scores.masked_fill(nothing, 0.0), dim=-1).masked_fill(nothing, 0.0)
+    else:
+        scores = scores.masked_fill(~mask, -torch.inf)
+        # Where all is masked, the softmax of nothing but -inf would be NaN.
+        nothing = ~mask.any(-1, keepdim=True)
+        weights = softmax(scores.masked_fill(nothing, 0.0), dim=-1).masked_fill(nothing, 0.0)
     return (F.dropout(weights, dropout) if dropout else weights) @ V

@@ -13,8 +13,7 @@ class StopRequest:
 
     The second SIGINT is handled as before the block: where Python was left alone, it raises
     ``KeyboardInterrupt`` as soon as Python is asked, which within one long operation of torch's it
-    is not. Outside the main thread, where
-    Python allows no handlers, the block does nothing.
+    is not. Outside the main thread, where Python allows no handlers, the block does nothing.
 
     Args:
         second: how the second SIGINT is handled instead; ``signal.SIG_DFL`` ends the process even

@@ -6,11 +6,9 @@ from dataclasses import replace
 
 import torch
 
-from byteloom.training.config import RunConfig
-from byteloom.training.estimate.machine import Machine, machine_here
+from byteloom.training.estimate.machine import machine_here
 from byteloom.training.estimate.stand_in import blocks
-from byteloom.training.estimate.trace import trace
-from byteloom.training.estimate.verdict import needed_bytes
+from byteloom.training.estimate.verdict import needed_by
 from byteloom.training.state import Run
 
 
@@ -25,26 +23,15 @@ def shortage(run: Run) -> str | None:
     if available is None or _surely(run) < available / 2:
         return None
     training = replace(run.config.training, compile=False)
-    needed = _needed(replace(run.config, training=training), machine)
+    needed = needed_by(replace(run.config, training=training), machine)
     if run.config.training.compile and needed > 0.9 * available:
         # Compiled it takes less, as a rule, but to know how much takes many times as long.
-        needed = _needed(run.config, machine)
+        needed = needed_by(run.config, machine)
     if needed <= available:
         return None
     return (
         f"this needs about {needed / 1e9:,.1f} GB of memory, and {available / 1e9:,.1f} GB are "
         "free: it may fail; `byteloom estimate` says what would fit"
-    )
-
-
-def _needed(run_config: RunConfig, machine: Machine) -> int:
-    """Bytes, by a step on tensors that hold nothing."""
-    taken = trace(run_config, machine.type, machine.workspaces)
-    last = taken.peaks["optimizer step"]
-    return needed_bytes(
-        max(purposes.total() for purposes in taken.peaks.values()),
-        last["weights"] + last["optimizer state"],
-        machine.type,
     )
 
 

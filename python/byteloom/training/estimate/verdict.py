@@ -49,16 +49,24 @@ def needed_bytes(peak: int, checkpoint_copy: int, device: str) -> int:
     return int(peak * _MARGIN) + (checkpoint_copy if device == "cpu" else 0)
 
 
+def needed_by(run_config: RunConfig, machine: Machine) -> int:
+    """The same of a run, by a step on tensors that hold nothing."""
+    taken = trace(run_config, machine.type, machine.workspaces)
+    last = taken.peaks["optimizer step"]
+    return needed_bytes(
+        max(purposes.total() for purposes in taken.peaks.values()),
+        last["weights"] + last["optimizer state"],
+        machine.type,
+    )
+
+
 def decide(run_config: RunConfig, machine: Machine, needed: int) -> Verdict:
     """Compares, and tries smaller settings where it does not fit."""
     if machine.memory is None or needed <= machine.memory:
         return Verdict(needed, machine.memory, ())
     tried: list[Setting] = []
     for text, changed in _smaller(run_config, machine.type):
-        taken = trace(changed, machine.type, machine.workspaces)
-        peak = max(purposes.total() for purposes in taken.peaks.values())
-        last = taken.peaks["optimizer step"]
-        size = needed_bytes(peak, last["weights"] + last["optimizer state"], machine.type)
+        size = needed_by(changed, machine)
         tried.append(Setting(text, size, size <= machine.memory))
         if sum(setting.fits for setting in tried) == _ENOUGH:
             break
