@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
@@ -33,12 +34,13 @@ class WholeModel(nn.Module):
 
         A part with a method ``penalty`` gives its own, without that of parts inside it.
         """
-        own: list[Tensor] = [
-            part.penalty()  # type: ignore[operator]
-            for part in self.modules()
-            if part is not self and hasattr(part, "penalty")
-        ]
+        own: list[Tensor] = [part.penalty() for part in self._penalizing]
         return sum(own, start=torch.zeros(())) if own else 0.0
+
+    @cached_property
+    def _penalizing(self) -> list[Any]:
+        """The parts that add to the loss; to look for them takes longer than to ask them."""
+        return [part for part in self.modules() if part is not self and hasattr(part, "penalty")]
 
     def num_parameters(self, embeddings: bool = True, idle: bool = True) -> int:
         """Numbers to learn.

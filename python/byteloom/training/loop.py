@@ -14,12 +14,13 @@ from torch import Tensor
 
 from byteloom.data.batches import AnyBatch
 from byteloom.data.prefetching import prefetch
+from byteloom.training.arrival import Arrival
 from byteloom.training.evaluate import evaluate
 from byteloom.training.metrics import JsonLines, Record, Sink, figures_of
 from byteloom.training.run_folder import RunFolder
 from byteloom.training.signals import StopRequest
 from byteloom.training.state import Run, generator_states, set_generator_states
-from byteloom.training.step import AbandonedError, StepResult, train_step
+from byteloom.training.step import AbandonedError, train_step
 from byteloom.training.throughput import memory_in_use, peak_flops, training_flops
 from byteloom.training.writer import CheckpointWriter
 
@@ -74,7 +75,7 @@ class _Taken:
 
     step: int
     """Steps so far, this one included."""
-    result: StepResult
+    arrival: Arrival
     batches: Sequence[AnyBatch]
     generators: dict[str, Any] | None
     """The random generators after it, if the next may begin before it is looked at."""
@@ -121,7 +122,8 @@ class _Loop:
                 break
             is_open = isinstance(result.updated, Tensor)
             generators = generator_states(run.device) if is_open else None
-            self.under_way.append(_Taken(run.step, result, taken, generators))
+            arrival = Arrival(result, with_notes=self.is_due(run.config.logging.interval))
+            self.under_way.append(_Taken(run.step, arrival, taken, generators))
             self.writer.check()
             for sink in self.sinks:
                 sink.advance(run.step)
@@ -152,11 +154,12 @@ class _Loop:
         """Looks at all steps under way but the newest ``leave``; waits for the device."""
         while len(self.under_way) > leave:
             taken = self.under_way.popleft()
-            updated = taken.result.updated
+            result = taken.arrival.wait()
+            updated = result.updated
             if isinstance(updated, Tensor):
                 updated = bool(updated)
                 self.run.note_update(updated)
-            self.unseen.append((taken.step, taken.result.loss))
+            self.unseen.append((taken.step, result.loss))
             if not updated:
                 self.guard(taken)
             if self.is_due(self.run.config.logging.interval, taken.step):
@@ -200,7 +203,8 @@ class _Loop:
 
     def log(self, taken: _Taken) -> None:
         """Figures about a step; waits for the device."""
-        run, result, loss = self.run, taken.result, taken.result.loss.item()
+        run, result = self.run, taken.arrival.wait()
+        loss = result.loss.item()
         self.tick()
         before, seconds = self.logged
         tokens = run.tokens_before(taken.step)

@@ -94,14 +94,15 @@ def train_step(
 def _end(run: Run, updated: bool | Tensor) -> list[Mapping[str, Tensor]]:
     """Tells the model's parts, and forgets the gradients."""
     notes = [part.end_step(updated) for part in run.watching]
-    run.model.zero_grad(set_to_none=True)
+    for parameter in run.parameters:
+        parameter.grad = None
     return notes
 
 
 def _finish_gradients(run: Run) -> Tensor:
     """Undoes the scaling, and clips; returns the norm before that."""
     if run.loss_scale.value != 1:
-        gradients = [p.grad for p in run.model.parameters() if p.grad is not None]
+        gradients = [p.grad for p in run.parameters if p.grad is not None]
         torch._foreach_mul_(gradients, 1 / run.loss_scale.value)
     clip = run.config.training.gradient_clip
-    return clip_grad_norm(run.model.parameters(), float("inf") if clip is None else clip)
+    return clip_grad_norm(run.parameters, float("inf") if clip is None else clip)

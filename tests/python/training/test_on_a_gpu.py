@@ -6,6 +6,7 @@ Skipped where there is none; BYTELOOM_TEST_DEVICE=cpu runs them on a processor, 
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from byteloom import config
 from byteloom.generation import Decoder
 from byteloom.model import TransformerLM
+from byteloom.training.arrival import Arrival
 from byteloom.training.build import build
 from byteloom.training.config import resolve
 from byteloom.training.state import Run
@@ -132,3 +134,40 @@ def test_with_a_cache_it_generates_what_it_does_without(
         ids = torch.cat([ids, chosen[:, None]], 1)
         logits = decoder.step(chosen)
     torch._dynamo.reset()
+
+
+@pytest.mark.skipif(DEVICE != "cuda", reason="a processor has no tf32")
+def test_tf32_learns_the_same_in_much_less_time_than_fp32(folder: Path) -> None:
+    big = {"d_model": 1024, "num_layers": 4, "num_heads": 16, "context_length": 32}
+
+    def trained(dtype: str) -> tuple[list[float], float]:
+        training = {"device": DEVICE, "batch_size": 256, "dtype": dtype, "steps": 20}
+        run = build(resolve(tables(folder, model=big, training=training)))
+        found = losses(run, 5)
+        torch.cuda.synchronize()
+        begin = time.perf_counter()
+        return found + losses(run, 5), time.perf_counter() - begin
+
+    (exact, slow), (rounded, fast) = trained("fp32"), trained("tf32")
+    assert rounded == pytest.approx(exact, rel=1e-2)
+    assert rounded != exact
+    assert fast < 0.6 * slow
+
+
+@pytest.mark.skipif(DEVICE != "cuda", reason="a processor is never ahead")
+def test_a_step_is_known_before_the_work_behind_it_is_done(folder: Path) -> None:
+    run = make_run(folder, "experts")
+    first, second = (tuple(x.to(DEVICE) for x in run.batches.batch_at(i)) for i in (0, 1))
+    train_step(run, [first], wait=False)  # what is made once is made
+    before = train_step(run, [second], wait=False)
+    arrival = Arrival(before, with_notes=True)
+    torch.cuda._sleep(2_000_000_000)
+    behind = torch.cuda.Event()
+    behind.record()
+    found = arrival.wait()
+    assert not behind.query()
+    assert found.updated
+    assert (found.loss, found.grad_norm) == (before.loss.cpu(), before.grad_norm.cpu())
+    assert [{k: v.tolist() for k, v in note.items()} for note in found.notes] == [
+        {k: v.tolist() for k, v in note.items()} for note in before.notes
+    ]
