@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from byteloom.cli.common import DONE, WRONG_USAGE, say
+from byteloom.cli.process import run_as_process
 
 #: Command -> (module below ``byteloom.cli``, what it does). Modules load only when asked for,
 #: so that the tokenizer's commands work, and start fast, without torch.
@@ -65,5 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-if __name__ == "__main__":
+def command() -> NoReturn:
+    """The command of the shell."""
+    if sys.argv[1:2] == ["train-lm"]:
+        run_as_process(main)
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    command()

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from signal import SIG_DFL, Signals
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from byteloom.cli.common import (
     DONE,
@@ -20,6 +20,7 @@ from byteloom.cli.common import (
 )
 from byteloom.cli.extra import needs_training_extra
 from byteloom.cli.outcome import is_lack_of_memory, report, what_is_kept
+from byteloom.cli.process import run_as_process, start_collecting
 
 if TYPE_CHECKING:
     from byteloom.training.run_folder import RunFolder
@@ -182,6 +183,7 @@ def train(state: Run, folder: RunFolder, as_json: bool) -> int:
             sinks.append(TensorBoard(folder.path, state.step))
         sinks.append(Progress(run_config.training.steps, state.step))
         fingerprint = tokenizer.fingerprint if tokenizer else ""
+        start_collecting()
         signal = train_loop(state, folder, sinks, fingerprint, StopRequest(second=SIG_DFL))
     except NonFiniteError as error:
         say(f"error: {error}")
@@ -253,5 +255,10 @@ def describe(state: Run) -> None:
         say(f"warning: {lack}")
 
 
+def command() -> NoReturn:
+    """The command of the shell."""
+    run_as_process(main)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    command()
