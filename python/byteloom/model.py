@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal, cast
 
@@ -35,6 +35,13 @@ from byteloom.nn.checks import require_part, require_positive, require_positive_
 from byteloom.nn.head import Head
 from byteloom.nn.init import GPT2InitConfig, InitConfig
 from byteloom.nn.loss import Sums
+from byteloom.nn.which_layers import (
+    is_each,
+    require_both,
+    require_experts,
+    require_norms,
+    require_some,
+)
 from byteloom.nn.whole import WholeModel, built, stream_dtype
 
 
@@ -91,12 +98,13 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for key in ("vocab_size", "context_length", "d_model", "num_layers", "num_heads"):
             require_positive(key, getattr(self, key))
-        for key in ("full_every", "positionless_every", "embedding_scale"):
+        require_positive_if_given(embedding_scale=self.embedding_scale)
+        for key in ("full_every", "positionless_every"):
             require_positive_if_given(**{key: getattr(self, key)})
-        if self.full_every is not None and self.attention == self.attention.full():
-            raise ValueError(
-                f"full_every is {self.full_every}, but without attention.window all layers see all"
-            )
+            require_some(key, getattr(self, key), self.num_layers)
+        require_both(self.full_every, self.attention)
+        require_experts(self.ffn, self.num_layers)
+        require_norms(self.norm.kind, self.block.kind, self.embedding_norm)
         require_part("dropout", self.dropout)
         # What the parts refuse is refused here, not later: made without memory, on no device.
         with torch.device("meta"):
@@ -140,6 +148,14 @@ class ModelConfig:
             self.ffn.at(index) == self.ffn.at(0) for index in range(self.num_layers)
         )
 
+    def with_layers(self, count: int) -> ModelConfig:
+        """The same with so many layers; of an n-th one nothing is said where there is none."""
+        full, without = (
+            n if n is not None and n <= count else None
+            for n in (self.full_every, self.positionless_every)
+        )
+        return replace(self, num_layers=count, full_every=full, positionless_every=without)
+
     def attention_of(self, index: int) -> AttentionConfig:
         """What mixes tokens in a layer, the first of which is 0."""
         return self.attention.full() if is_each(index, self.full_every) else self.attention
@@ -157,16 +173,6 @@ class ModelConfig:
                 was; ``None`` draws from that.
         """
         return built(lambda: TransformerLM(self), seed)
-
-
-def is_each(index: int, n: int | None) -> bool:
-    """Whether the layer, the first of which is 0, is an n-th one.
-
-    Example:
-        >>> [i for i in range(7) if is_each(i, 3)]
-        [2, 5]
-    """
-    return n is not None and (index + 1) % n == 0
 
 
 class TransformerLM(WholeModel):

@@ -11,8 +11,9 @@ import torch
 from byteloom import config
 from byteloom.config.dotted import flat
 from byteloom.export.hf.rules import Flat
-from byteloom.model import ModelConfig, is_each
+from byteloom.model import ModelConfig
 from byteloom.nn import ExpertsConfig, FeedForward
+from byteloom.nn.which_layers import is_each
 
 #: What decides how a model learns or how fast it is, but not what it computes.
 _NO_MATTER = ("dropout", "attention.dropout", "attention.backend", "position.layout", "ffn.ratio")
@@ -87,7 +88,7 @@ def _say_experts(keys: Flat, model: ModelConfig, ffn: ExpertsConfig) -> None:
         with torch.device("meta"):
             keys[f"ffn.{part}.d_ff"] = network.build(model.d_model).w1.weight.shape[0]
     if ffn.gate == "softmax_top_k":  # in other words
-        keys |= {"ffn.gate": "softmax", "ffn.normalise": True}
+        keys["ffn.gate"] = "softmax"
     if ffn.top_groups == ffn.num_groups:
         keys |= {"ffn.num_groups": 1, "ffn.top_groups": 1}
 

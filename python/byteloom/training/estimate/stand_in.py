@@ -14,6 +14,7 @@ from byteloom.models import (
     AnyModelConfig,
     EncoderConfig,
     EncoderDecoderConfig,
+    ModelConfig,
     TransformerLM,
 )
 from byteloom.models.encoder import Encoder
@@ -94,7 +95,11 @@ def blocks(model: AnyModelConfig) -> tuple[int, ...]:
 
 def with_blocks(run_config: RunConfig, counts: Sequence[int]) -> RunConfig:
     """The same run with so many, and with what training would find out for itself."""
-    model = replace(run_config.model, num_layers=counts[0])
+    model = run_config.model
+    if isinstance(model, ModelConfig):
+        model = model.with_layers(counts[0])
+    else:
+        model = replace(model, num_layers=counts[0])
     if isinstance(model, EncoderDecoderConfig):
         start = model.start_id or 0
         model = replace(model, num_decoder_layers=counts[1], start_id=start)

@@ -1,0 +1,81 @@
+"""Which layers a number singles out, and refusals of what no layer would show."""
+
+from __future__ import annotations
+
+from byteloom.nn.attention import AttentionConfig
+from byteloom.nn.ffn import FeedForwardConfig
+
+
+def is_each(index: int, n: int | None) -> bool:
+    """Whether the layer, the first of which is 0, is an n-th one.
+
+    Example:
+        >>> [i for i in range(7) if is_each(i, 3)]
+        [2, 5]
+    """
+    return n is not None and (index + 1) % n == 0
+
+
+def require_some(key: str, n: int | None, num_layers: int) -> None:
+    """Refuses to single out each n-th layer where there are fewer.
+
+    Raises:
+        ValueError: naming the key and both numbers.
+    """
+    if n is not None and n > num_layers:
+        raise ValueError(
+            f"{key} is {n}, but num_layers only {num_layers}: no layer would be one of these"
+        )
+
+
+def require_both(full_every: int | None, attention: AttentionConfig) -> None:
+    """Refuses layers that see all where all others do too, or where there are no others.
+
+    Raises:
+        ValueError: naming the key.
+    """
+    if full_every is not None and attention == attention.full():
+        raise ValueError(
+            f"full_every is {full_every}, but without attention.window all layers see all"
+        )
+    if full_every == 1:
+        window = attention.kind == "multi_head"
+        what = "have attention.window" if window else f"be of attention.kind {attention.kind}"
+        raise ValueError(
+            f"full_every is 1: every layer would see all, and none {what}; give a greater number"
+        )
+
+
+def require_experts(ffn: FeedForwardConfig, num_layers: int) -> None:
+    """Refuses experts that no layer would have.
+
+    Raises:
+        ValueError: naming the keys.
+    """
+    if all(ffn.at(index).kind != ffn.kind for index in range(num_layers)):
+        raise ValueError(
+            f"ffn.kind is {ffn.kind}, but by ffn.first_dense and ffn.every none of the "
+            f"{num_layers} layers would have any"
+        )
+
+
+def require_norms(norm: str, block: str, embedding_norm: bool = False) -> None:
+    """Refuses to say where norms are if there are none.
+
+    Args:
+        norm: kind of the norms.
+        block: kind of the blocks.
+        embedding_norm: whether there is to be one behind the embedding.
+
+    Raises:
+        ValueError: naming the key.
+    """
+    if norm != "none":
+        return
+    if embedding_norm:
+        raise ValueError("embedding_norm is true, but norm.kind is none: choose a norm")
+    if block in ("post", "sandwich", "reordered"):
+        raise ValueError(
+            f"block.kind {block} says where norms are, but norm.kind is none: choose a norm, or "
+            "leave block.kind pre"
+        )
