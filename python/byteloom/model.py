@@ -39,7 +39,6 @@ from byteloom.nn.which_layers import (
     is_each,
     require_both,
     require_experts,
-    require_norms,
     require_some,
 )
 from byteloom.nn.whole import WholeModel, built, stream_dtype
@@ -104,7 +103,8 @@ class ModelConfig:
             require_some(key, getattr(self, key), self.num_layers)
         require_both(self.full_every, self.attention)
         require_experts(self.ffn, self.num_layers)
-        require_norms(self.norm.kind, self.block.kind, self.embedding_norm)
+        if self.embedding_norm and self.norm.kind == "none":
+            raise ValueError("embedding_norm is true, but norm.kind is none: choose a norm")
         require_part("dropout", self.dropout)
         # What the parts refuse is refused here, not later: made without memory, on no device.
         with torch.device("meta"):

@@ -57,25 +57,3 @@ def require_experts(ffn: FeedForwardConfig, num_layers: int) -> None:
             f"ffn.kind is {ffn.kind}, but by ffn.first_dense and ffn.every none of the "
             f"{num_layers} layers would have any"
         )
-
-
-def require_norms(norm: str, block: str, embedding_norm: bool = False) -> None:
-    """Refuses to say where norms are if there are none.
-
-    Args:
-        norm: kind of the norms.
-        block: kind of the blocks.
-        embedding_norm: whether there is to be one behind the embedding.
-
-    Raises:
-        ValueError: naming the key.
-    """
-    if norm != "none":
-        return
-    if embedding_norm:
-        raise ValueError("embedding_norm is true, but norm.kind is none: choose a norm")
-    if block in ("post", "sandwich", "reordered"):
-        raise ValueError(
-            f"block.kind {block} says where norms are, but norm.kind is none: choose a norm, or "
-            "leave block.kind pre"
-        )

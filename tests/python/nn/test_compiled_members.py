@@ -24,7 +24,9 @@ MODELS: dict[str, dict[str, Any]] = {
         "norm": {"kind": "layernorm", "bias": True}, "position": {"kind": "learned"},
         "attention": {"window": 4, "num_kv_heads": 2}, "full_every": 2,
     },
-    "post, sinusoidal": {"block": {"kind": "post"}, "position": {"kind": "sinusoidal"}},
+    "post, no norm, sinusoidal": {
+        "block": {"kind": "post"}, "norm": {"kind": "none"}, "position": {"kind": "sinusoidal"},
+    },
     "sandwich, ALiBi, sparse": {
         "block": {"kind": "sandwich"}, "position": {"kind": "alibi"},
         "attention": {"kind": "sparse", "stride": 3, "split": True},
@@ -45,9 +47,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "position": {"fraction": 0.5, "scaling": {"kind": "yarn", "factor": 4.0}},
     },
     "linear scaling": {"position": {"scaling": {"kind": "linear", "factor": 4.0}}},
-    "NTK, no norm": {
-        "position": {"scaling": {"kind": "ntk", "factor": 4.0}}, "norm": {"kind": "none"},
-    },
+    "NTK": {"position": {"scaling": {"kind": "ntk", "factor": 4.0}}},
 }  # fmt: skip
 
 
