@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from byteloom.export import pretrained
+from byteloom.export.hf.files import SHARD_BYTES
 from byteloom.export.pretrained import Settings, State, renamed, require_same, setting, with_width
 from byteloom.models.encoder import Encoder, EncoderConfig
 from byteloom.nn import GELUConfig, LayerNormConfig, MultiHeadConfig, ReLUConfig
@@ -59,19 +60,26 @@ def read(folder: str | os.PathLike[str]) -> Encoder:
     return model.eval()
 
 
-def write(model: Encoder, folder: str | os.PathLike[str], pad_id: int = 0) -> None:
+def write(
+    model: Encoder,
+    folder: str | os.PathLike[str],
+    pad_id: int = 0,
+    *,
+    shard_bytes: int = SHARD_BYTES,
+) -> None:
     """Writes a folder that ``BertForPreTraining`` opens, or without ``next_sentence`` another.
 
     Args:
         model: what is written.
         folder: to make.
         pad_id: the id that fills up.
+        shard_bytes: weights of more are put into several files.
 
     Raises:
         ValueError: BERT does not compute this; the message says what differs.
     """
     settings = settings_of(model) | {"pad_token_id": pad_id}
-    pretrained.write(folder, settings, to_transformers(model))
+    pretrained.write(folder, settings, to_transformers(model), shard_bytes=shard_bytes)
 
 
 def config_of(settings: Settings, next_sentence: bool = True) -> EncoderConfig:
