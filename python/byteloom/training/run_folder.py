@@ -31,7 +31,7 @@ from byteloom.tokenizer import Tokenizer
 from byteloom.training.config import RunConfig
 from byteloom.training.data_config import DataConfig
 
-#: Of a model from elsewhere: what special tokens are for, and what makes one text of a conversation.
+#: Of a model from elsewhere: what special tokens are for, and what makes a text of a conversation.
 BESIDE = ROLES, CHAT = "special_tokens.json", "chat_template.jinja"
 _NAME = re.compile(r"step-(\d+)\.safetensors")
 
