@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from byteloom.export import pretrained
@@ -131,7 +132,7 @@ def settings_of(model: Encoder) -> Settings:
     attention = ours.attention
     if attention.head_size(ours.d_model, ours.num_heads) * ours.num_heads == ours.d_model:
         attention = replace(attention, d_head=None)  # said in another way
-    wanted = replace(ours, ffn=ffn, attention=attention)
+    wanted = replace(ours, ffn=ffn, attention=attention, token_types=_token_types(ours))
     architecture = "BertForPreTraining" if ours.next_sentence else "BertForMaskedLM"
     settings: dict[str, Any] = {
         "architectures": [architecture],
@@ -146,7 +147,7 @@ def settings_of(model: Encoder) -> Settings:
         "intermediate_size": width,
         "hidden_dropout_prob": ours.dropout,
         "attention_probs_dropout_prob": ours.attention.dropout,
-        "type_vocab_size": ours.token_types,
+        "type_vocab_size": wanted.token_types,
         "tie_word_embeddings": True,
     }
     found = config_of(settings, ours.next_sentence)
@@ -172,7 +173,16 @@ def from_transformers(model: Encoder, state: Mapping[str, Tensor]) -> State:
 
 def to_transformers(model: Encoder) -> State:
     """The model's weights, by their names."""
-    return {_theirs(name): tensor for name, tensor in model.state_dict().items()}
+    found = {_theirs(name): tensor for name, tensor in model.state_dict().items()}
+    if not model.config.token_types:
+        rows, columns = _token_types(model.config), model.config.d_model
+        found[_theirs("token_types.weight")] = torch.zeros(rows, columns)
+    return found
+
+
+def _token_types(ours: EncoderConfig) -> int:
+    """Kinds of segments there, where some must be; what is added to them may be zeros."""
+    return ours.token_types or (2 if ours.next_sentence else 1)
 
 
 def _theirs(name: str) -> str:

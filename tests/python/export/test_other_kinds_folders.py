@@ -158,3 +158,21 @@ def test_a_decoders_shards_are_as_before(tmp_path: Path) -> None:
     ids = torch.arange(12)[None]
     with torch.no_grad():
         torch.testing.assert_close(peer(ids).logits, model.eval()(ids), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("next_sentence", [True, False])
+def test_a_bert_without_kinds_of_segments_has_zeros_for_them(
+    next_sentence: bool, tmp_path: Path
+) -> None:
+    config = EncoderConfig(**SIZES, num_layers=1, token_types=0, next_sentence=next_sentence)
+    model = config.build().eval()
+    by_chance(model)
+    huggingface.write(source_of(model), tmp_path / "out")
+    opener = transformers.AutoModelForMaskedLM
+    peer, report = opener.from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert not report["missing_keys"]
+    wanted = logits(model, "encoder")
+    found = logits(peer.eval(), "encoder", theirs=True)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+    again = importing.read(tmp_path / "out").model
+    torch.testing.assert_close(logits(again, "encoder"), wanted, rtol=1e-5, atol=1e-5)
