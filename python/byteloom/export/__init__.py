@@ -137,12 +137,15 @@ def _with_chat(source: AnySource, to: str, given: str | None) -> tuple[AnySource
         return source, []
     if not TARGETS[to].has_chat:
         raise ValueError(f"{to} has no place for a chat template, only hf and gguf")
+    why = ""
     if not isinstance(source, Source):
-        if given is None:
-            return replace(source, chat_template=""), []
-        raise ValueError(f"a chat template is for decoders, and not for {source.model.config.kind}")
-    if source.tokenizer is None:
-        raise ValueError("a chat template goes with a tokenizer, and the run has none")
+        why = f"a chat template is for decoders, and not for {source.model.config.kind}"
+    elif source.tokenizer is None:
+        why = "a chat template goes with a tokenizer, and the run has none"
+    if why and given is not None:
+        raise ValueError(why)
+    if why or source.tokenizer is None:
+        return replace(source, chat_template=""), []
     if given is not None:
         remarks = chat.check(given, source.tokenizer, source.roles.tokens)
         turn = chat.end_of_turn(given, source.tokenizer, source.roles.tokens)
