@@ -27,7 +27,8 @@ BASES: dict[str, dict[str, Any]] = {
     "default": {"model": {"attention": {"window": 4}}, "averaging": {}},
     "experts, tied": {
         "model": {"ffn": {"kind": "experts", "num_experts": 4}, "tie_embeddings": True},
-        "optimizer": {"kind": "sgd"}, "schedule": {"kind": "wsd", "decay_fraction": 0.7, "warmup_steps": 0},
+        "optimizer": {"kind": "sgd"},
+        "schedule": {"kind": "wsd", "decay_fraction": 0.7, "warmup_steps": 0},
     },
     "experts of the chosen, no norms": {
         "model": {
