@@ -28,7 +28,7 @@ from byteloom.nn import (
     RotaryConfig,
     SwiGLUConfig,
 )
-from byteloom.nn.attention import document_mask
+from byteloom.nn.attention import document_mask, document_places
 from byteloom.nn.head import Head
 from byteloom.nn.init import GPT2InitConfig, InitConfig
 from byteloom.nn.layered import Layered, is_each
@@ -157,9 +157,8 @@ class TransformerLM(WholeModel):
             ids: tokens; no more than ``context_length``, those in the cache included.
             positions: their places; by default 0, 1, 2 ... after those in the cache.
             cache: made by :meth:`new_cache`, holding the tokens before these; these are added.
-            documents: number of the document that each token is of; none sees those of another.
-                Their places stay those in the window, which matters to schemes that do not look at
-                distances: learned and sinusoidal ones.
+            documents: number of the document that each token is of; none sees those of another,
+                and each is what it would be in its document alone.
             mask: True where a token may see another, those in the cache included, in place of the
                 causal mask: :func:`byteloom.nn.attention.prefix_mask`, ``padding_mask`` ...
 
@@ -188,6 +187,11 @@ class TransformerLM(WholeModel):
         if documents is not None:
             same = document_mask(documents, self.config.attention.causal and mask is None)
             mask = same if mask is None else same & mask
+            # All others look at distances alone, which are the same in a window.
+            if positions is None and (
+                self.position.is_by_place or self.config.attention.is_by_place
+            ):
+                positions = document_places(documents)
         if cache is not None and mask is None:
             mask = cache.mask(ids.shape[1])
         x = self.position.embed(self.embedded(ids), positions)

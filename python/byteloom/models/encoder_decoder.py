@@ -25,7 +25,6 @@ from byteloom.nn import (
     NoNormConfig,
     NormConfig,
     Parts,
-    Position,
     PositionConfig,
     PreNormConfig,
     ReLUConfig,
@@ -140,7 +139,7 @@ class EncoderDecoderConfig(Layered):
         """Makes the encoder."""
         both = [replace(self.attention_of(i), causal=False) for i in range(num_layers)]
         parts = [self.parts_of(i, attention) for i, attention in enumerate(both)]
-        return self._stack(parts, self.build_position(causal=False))
+        return self._stack(parts, self.context_length, causal=False)
 
     def build_decoder(self, num_layers: int) -> Stack:
         """Makes the decoder, whose layers see all that the encoder made, by a softmax."""
@@ -148,7 +147,7 @@ class EncoderDecoderConfig(Layered):
         shared = {f.name: getattr(full, f.name) for f in fields(HeadsConfig)}
         cross = CrossConfig(**shared | {"kind": "cross"})
         parts = [self.parts_of(i, cross=cross) for i in range(num_layers)]
-        return self._stack(parts, self.build_position(self.decoder_length))
+        return self._stack(parts, self.decoder_length)
 
     def build_head(self) -> Head:
         """Makes the output map."""
@@ -166,11 +165,11 @@ class EncoderDecoderConfig(Layered):
         """
         return built(lambda: EncoderDecoder(self), seed)
 
-    def _stack(self, parts: Sequence[Parts], position: Position) -> Stack:
+    def _stack(self, parts: Sequence[Parts], length: int, causal: bool = True) -> Stack:
         none = NoNormConfig()
         return Stack(
-            map(self.block.build, parts),
-            position,
+            [self.block.build(of_layer) for of_layer in parts],
+            self.build_position(length, causal),
             (self.norm if self.embedding_norm else none).build(self.d_model),
             (self.norm if self.final_norm else none).build(self.d_model),
             self.dropout,

@@ -62,11 +62,7 @@ class WholeModel(nn.Module):
             left_out = self.token_embeddings.weight.numel()
             left_out += 0 if self.config.tie_embeddings else self.lm_head.weight.numel()
         if not idle:
-            left_out += sum(
-                part.idle_parameters()  # type: ignore[operator]
-                for part in self.modules()
-                if hasattr(part, "idle_parameters")
-            )
+            left_out += idle_parameters(self)
         return sum(p.numel() for p in self.parameters()) - left_out
 
     def check_ids(self, ids: Tensor, limit: int, read: int = 0) -> None:
@@ -95,6 +91,15 @@ class WholeModel(nn.Module):
                     f"token id {wrong} is outside the model's vocabulary, whose ids are "
                     f"0 .. {self.config.vocab_size - 1}"
                 )
+
+
+def idle_parameters(module: nn.Module) -> int:
+    """Numbers of a module that have no part in what becomes of a token."""
+    return sum(
+        part.idle_parameters()  # type: ignore[operator]
+        for part in module.modules()
+        if hasattr(part, "idle_parameters")
+    )
 
 
 def stream_dtype(x: Tensor) -> torch.dtype:

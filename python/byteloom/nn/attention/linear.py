@@ -44,6 +44,8 @@ class LinearConfig:
 
     #: Whether position schemes may add to scores.
     takes_bias: ClassVar[bool] = False
+    #: Whether who sees whom is a matter of places themselves, and not of distances alone.
+    is_by_place: ClassVar[bool] = False
 
     kind: Literal["linear"] = "linear"
     """Selects this member."""
@@ -211,8 +213,8 @@ class LinearAttention(nn.Module):
         chunk = self.config.chunk
         if not self.config.causal and (mask is None or mask.shape[-2] == 1):
             # One sum for all queries, in which padding's keys are nothing.
-            real = 1 if mask is None else mask.mT
-            return [q @ ((k * real).mT @ v) for q, k, v in sums]
+            real = [k if mask is None else k * mask.mT for _, k, _ in sums]
+            return [q @ (k.mT @ v) for (q, _, v), k in zip(sums, real, strict=True)]
         if cache is None and mask is not None:
             return [quadratic_sums(q, k, v, log_decay, mask) for q, k, v in sums]
         if cache is None:
