@@ -208,10 +208,14 @@ def test_drawn_models_of_other_kinds(kind: type, tmp_path: Path) -> None:
     special = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", *(f"<extra_id_{i}>" for i in range(4))]
     make_data(tmp_path, special)
     ran: Counter[tuple[str, str]] = Counter()
+    drawn: set[tuple[str, str]] = set()
     failures, seed = [], 0
     while ran.total() < 40 * 7 and seed < DRAWS and not failures:
         draw = Draw(seed, ran, kind)
         tables = drawn_tables(draw, tmp_path)
+        drawn |= draw.drawn
+        if kind is EncoderConfig:  # which most members' default is nothing for
+            tables["model"]["attention"]["causal"] = False
         tables["data"]["tokenizer"] = str(tmp_path / "tokenizer.json")
         for key in ("vocab_size", "start_id"):  # which the tokenizer tells
             tables["model"].pop(key, None)
@@ -229,6 +233,10 @@ def test_drawn_models_of_other_kinds(kind: type, tmp_path: Path) -> None:
             failures.append(f"# {seed}: {type(error).__name__}: {error}\n{tomli_w.dumps(tables)}")
     assert not failures, failures[0]
     assert seed < DRAWS, "too few could run"
+    # All members of the families of parts were in a run, but the one that is for decoders alone.
+    families = {member for member in drawn if member[0].startswith("model.")}
+    families = {member for member in families if member[0].count(".") == 1}
+    assert families - set(ran) == {("model.init", "mup")}
 
 
 def check_writing(model: EncoderDecoder) -> None:

@@ -222,9 +222,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "short": ({"model": {"context_length": 5}}, "it must be at least 6"),
     "causal": ({"model": {"attention": {"causal": True}}}, "model: attention.causal is true"),
     "kind": ({"model": {"kind": "encodr"}}, "did you mean encoder"),
-    "of decoders": (
-        {"model": {"embedding_scale": 5.0}},
-        "model.embedding_scale: no such key; only kind decoder has it",
+    "of others": (
+        {"model": {"target_length": 5}},
+        "model.target_length: no such key; only kind encoder_decoder has it",
     ),
     "no kind of task": ({"task": {"rate": 0.2}}, "task.kind: must be given"),
 }
