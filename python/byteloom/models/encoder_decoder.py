@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -31,7 +31,7 @@ from byteloom.nn import (
     RMSNormConfig,
 )
 from byteloom.nn.attention import CrossConfig, padding_mask
-from byteloom.nn.attention.heads import Heads, HeadsConfig
+from byteloom.nn.attention.heads import Heads
 from byteloom.nn.checks import require_positive_if_given
 from byteloom.nn.head import Head
 from byteloom.nn.init import CourseInitConfig, InitConfig, require_weights_only
@@ -143,9 +143,7 @@ class EncoderDecoderConfig(Layered):
 
     def build_decoder(self, num_layers: int) -> Stack:
         """Makes the decoder, whose layers see all that the encoder made, by a softmax."""
-        full = self.attention.full()
-        shared = {f.name: getattr(full, f.name) for f in fields(HeadsConfig)}
-        cross = CrossConfig(**shared | {"kind": "cross"})
+        cross = CrossConfig.like(self.attention.full())
         parts = [self.parts_of(i, cross=cross) for i in range(num_layers)]
         return self._stack(parts, self.decoder_length)
 
