@@ -228,6 +228,8 @@ def test_drawn_models_of_other_kinds(kind: type, tmp_path: Path) -> None:
             model = check_training(run_config, tmp_path / "step.safetensors").model.float().eval()
             if isinstance(model, EncoderDecoder):
                 check_writing(model)
+            else:
+                check_padding(model)
             ran.update(draw.drawn)
         except Exception as error:
             failures.append(f"# {seed}: {type(error).__name__}: {error}\n{tomli_w.dumps(tables)}")
@@ -239,13 +241,26 @@ def test_drawn_models_of_other_kinds(kind: type, tmp_path: Path) -> None:
     assert families - set(ran) == {("model.init", "mup")}
 
 
+#: Of two texts of nine tokens, the second has five, and then padding.
+REAL = torch.arange(9) < torch.tensor([[9], [5]])
+
+
+def check_padding(model: Any) -> None:
+    """What fills up is no matter to any token."""
+    ids = torch.randint(20, 200, (2, 9))
+    with torch.no_grad():
+        found, short = model(ids, real=REAL), model(ids[1:, :5])
+    torch.testing.assert_close(found[1:, :5], short, rtol=1e-3, atol=1e-3)
+
+
 def check_writing(model: EncoderDecoder) -> None:
-    """Logits with a cache and without."""
+    """Logits with a cache and without; and of what was read, padding is no matter."""
     length = min(5, model.config.decoder_length)
     ids, written = torch.randint(20, 200, (2, 9)), torch.randint(20, 200, (2, length))
-    cache = model.new_cache()
+    cache = model.new_cache(REAL)
     with torch.no_grad():
-        want = model(ids, written)
-        found = [model.next_logits(written[:, :2], cache, model.encode(ids))]
+        want, short = model(ids, written, REAL), model(ids[1:, :5], written[1:])
+        found = [model.next_logits(written[:, :2], cache, model.encode(ids, REAL))]
         found += [model.next_logits(one, cache) for one in written[:, 2:].split(1, dim=1)]
     torch.testing.assert_close(torch.cat(found, dim=1), want, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(want[1:], short, rtol=1e-3, atol=1e-3)
