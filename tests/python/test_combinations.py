@@ -225,7 +225,9 @@ def test_drawn_models_of_other_kinds(kind: type, tmp_path: Path) -> None:
         except ValueError:
             continue
         try:
-            model = check_training(run_config, tmp_path / "step.safetensors").model.float().eval()
+            model = check_training(run_config, tmp_path / "step.safetensors").model.eval()
+            # In fp32, rounding decides what a softmax of scores far apart chooses, without norms.
+            model = model.double()
             if isinstance(model, EncoderDecoder):
                 check_writing(model)
             else:
