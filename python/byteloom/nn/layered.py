@@ -106,7 +106,7 @@ class Layered:
         if position.has_bias and not self.attention.takes_bias:
             raise ValueError(
                 f"position.kind {self.position.kind} adds to scores, and attention.kind "
-                f"{self.attention.kind} has none"
+                f"{self.attention.kind} has none: choose another, such as rotary"
             )
         self.ffn.build(self.d_model)  # which the first block need not have
 
