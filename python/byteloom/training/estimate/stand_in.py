@@ -55,9 +55,7 @@ def predicted(run_config: RunConfig) -> int:
     model, task = run_config.model, run_config.task
     if isinstance(model, EncoderConfig):
         assert isinstance(task, MaskedConfig)
-        # [CLS] and one [SEP], or two of them.
-        ordinary = model.context_length - (3 if model.next_sentence else 2)
-        return max(1, round(task.rate * ordinary))
+        return task.predicted(model)
     return shapes(run_config, 1)[-1][-1]
 
 
@@ -68,10 +66,11 @@ def tokens_of_text(run_config: RunConfig) -> int:
 
 
 def _lengths(run_config: RunConfig) -> Lengths | None:
-    task = run_config.task
-    if not isinstance(task, SpansConfig):
+    model, task = run_config.model, run_config.task
+    if not isinstance(model, EncoderDecoderConfig):
         return None
-    return Lengths.filling(run_config.model.context_length, task.density, task.mean_span)
+    assert isinstance(task, SpansConfig)
+    return task.lengths(model)
 
 
 def objective(run_config: RunConfig, model: AnyModel) -> Callable[..., Sums]:
