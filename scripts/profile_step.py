@@ -107,8 +107,8 @@ def run(args: argparse.Namespace) -> None:
     tokens = state.tokens / state.step
     step = seconds / args.steps
     print(f"{1e3 * step:,.2f} ms a step of {tokens:,.0f} tokens: {tokens / step:,.0f} tokens/s")
-    peak, flops = peak_flops(device), training_flops(state.model)
-    if peak is not None and flops is not None:
+    peak, flops = peak_flops(device), training_flops(state.model, state.config.task)
+    if peak is not None:
         mfu = tokens / step * flops / peak
         print(f"{mfu:.1%} of the peak of {peak / 1e12:,.0f} TFLOPS (MFU)")
     kinds: defaultdict[str, float] = defaultdict(float)

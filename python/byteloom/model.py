@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, cast
 
@@ -22,30 +22,22 @@ from byteloom.nn import (
     MultiHeadConfig,
     NoNormConfig,
     NormConfig,
-    Parts,
-    Position,
     PositionConfig,
     PreNormConfig,
     RMSNormConfig,
     RotaryConfig,
     SwiGLUConfig,
 )
-from byteloom.nn.attention import document_mask
-from byteloom.nn.checks import require_part, require_positive, require_positive_if_given
+from byteloom.nn.attention import document_mask, document_places
 from byteloom.nn.head import Head
 from byteloom.nn.init import GPT2InitConfig, InitConfig
+from byteloom.nn.layered import Layered, is_each
 from byteloom.nn.loss import Sums
-from byteloom.nn.which_layers import (
-    is_each,
-    require_both,
-    require_experts,
-    require_some,
-)
 from byteloom.nn.whole import WholeModel, built, stream_dtype
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(Layered):
     """A decoder-only transformer; the defaults are the shape of the course's base model."""
 
     presets: ClassVar = Presets(Path(__file__).with_name("presets"), "model")
@@ -95,70 +87,17 @@ class ModelConfig:
     """Selects this member of the whole models, which is meant where nothing is said."""
 
     def __post_init__(self) -> None:
-        for key in ("vocab_size", "context_length", "d_model", "num_layers", "num_heads"):
-            require_positive(key, getattr(self, key))
-        require_positive_if_given(embedding_scale=self.embedding_scale)
-        for key in ("full_every", "positionless_every"):
-            require_positive_if_given(**{key: getattr(self, key)})
-            require_some(key, getattr(self, key), self.num_layers)
-        require_both(self.full_every, self.attention)
-        require_experts(self.ffn, self.num_layers)
         if self.embedding_norm and self.norm.kind == "none":
             raise ValueError("embedding_norm is true, but norm.kind is none: choose a norm")
-        require_part("dropout", self.dropout)
         # What the parts refuse is refused here, not later: made without memory, on no device.
         with torch.device("meta"):
-            position = self.build_position()
-            if self.positionless_every is not None and not position.acts_in_layers:
-                raise ValueError(
-                    f"positionless_every is {self.positionless_every}, but position.kind "
-                    f"{self.position.kind} tells no layer of places that it could go without"
-                )
-            if position.has_bias and not self.attention.takes_bias:
-                raise ValueError(
-                    f"position.kind {self.position.kind} adds to scores, and attention.kind "
-                    f"{self.attention.kind} has none"
-                )
+            self.check_layers()
             self.build_block()
-            self.ffn.build(self.d_model)  # which the first block need not have
             self.build_head()
-
-    def build_position(self) -> Position:
-        """Makes the position scheme that all blocks share."""
-        d_head = self.attention.head_size(self.d_model, self.num_heads)
-        return self.position.build(self.d_model, self.num_heads, self.context_length, d_head)
 
     def build_block(self, index: int = 0) -> Block:
         """Makes the block of a layer, the first of which is 0."""
-        attention = self.attention_of(index)
-        return self.block.build(
-            Parts(
-                self.d_model,
-                self.num_heads,
-                attention,
-                self.ffn.at(index),
-                self.norm,
-                self.dropout,
-            )
-        )
-
-    def has_equal_layers(self) -> bool:
-        """Whether any layer tells what all of them are."""
-        return not (self.full_every or self.positionless_every) and all(
-            self.ffn.at(index) == self.ffn.at(0) for index in range(self.num_layers)
-        )
-
-    def with_layers(self, count: int) -> ModelConfig:
-        """The same with so many layers; of an n-th one nothing is said where there is none."""
-        full, without = (
-            n if n is not None and n <= count else None
-            for n in (self.full_every, self.positionless_every)
-        )
-        return replace(self, num_layers=count, full_every=full, positionless_every=without)
-
-    def attention_of(self, index: int) -> AttentionConfig:
-        """What mixes tokens in a layer, the first of which is 0."""
-        return self.attention.full() if is_each(index, self.full_every) else self.attention
+        return self.block.build(self.parts_of(index))
 
     def build_head(self) -> Head:
         """Makes the output map."""
@@ -220,9 +159,8 @@ class TransformerLM(WholeModel):
             ids: tokens; no more than ``context_length``, those in the cache included.
             positions: their places; by default 0, 1, 2 ... after those in the cache.
             cache: made by :meth:`new_cache`, holding the tokens before these; these are added.
-            documents: number of the document that each token is of; none sees those of another.
-                Their places stay those in the window, which matters to schemes that do not look at
-                distances: learned and sinusoidal ones.
+            documents: number of the document that each token is of; none sees those of another,
+                and each is what it would be in its document alone.
             mask: True where a token may see another, those in the cache included, in place of the
                 causal mask: :func:`byteloom.nn.attention.prefix_mask`, ``padding_mask`` ...
 
@@ -251,12 +189,14 @@ class TransformerLM(WholeModel):
         if documents is not None:
             same = document_mask(documents, self.config.attention.causal and mask is None)
             mask = same if mask is None else same & mask
+            # All others look at distances alone, which are the same in a window.
+            if positions is None and (
+                self.position.is_by_place or self.config.attention.is_by_place
+            ):
+                positions = document_places(documents)
         if cache is not None and mask is None:
             mask = cache.mask(ids.shape[1])
-        x = self.token_embeddings(ids)
-        if self.config.embedding_scale is not None:
-            x = x * self.config.embedding_scale
-        x = self.position.embed(x, positions)
+        x = self.position.embed(self.embedded(ids), positions)
         if self.config.embedding_norm:
             x = self.ln_embedding(x)
         x = self.dropout(x.to(stream_dtype(x)))

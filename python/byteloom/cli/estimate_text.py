@@ -63,12 +63,16 @@ def _operations(found: Estimate, run_config: RunConfig) -> str:
     ]
     rows.append(["all", *map(_count, [*all_of, operations.recomputed])])
     scores = sum(p.forward + p.backward for p in operations.parts if p.name.endswith("scores"))
-    steps = run_config.training.steps
+    steps, causal, rule = run_config.training.steps, "", "as mfu counts, it"
+    if run_config.model.kind == "decoder":
+        causal = (
+            f"\nscores count all tokens with all; with those before them only, they are "
+            f"{_count(operations.causal_scores)} in place of {_count(scores)}"
+        )
+        rule = "6 N + 12 L d T"
     return (
-        table(["FLOPs a token", "forward", "backward", "recomputed"], rows)
-        + f"\nscores count all tokens with all; with those before them only, they are "
-        f"{_count(operations.causal_scores)} in place of {_count(scores)}"
-        f"\n6 N + 12 L d T is {_count(operations.rule_of_thumb)} a token; forward and backward "
+        table(["FLOPs a token", "forward", "backward", "recomputed"], rows) + causal + "\n"
+        f"{rule} is {_count(operations.rule_of_thumb)} a token; forward and backward "
         f"here are {_count(operations.token)}"
         f"\nthe run: {steps:,} steps, {operations.tokens:,} tokens, {_count(operations.run)} FLOPs"
         + (f", {_count(operations.run_executed)} with recomputing" * bool(operations.recomputed))

@@ -12,7 +12,15 @@ from torch import Tensor
 
 from byteloom.export import pretrained
 from byteloom.export.hf.files import SHARD_BYTES
-from byteloom.export.pretrained import Settings, State, renamed, require_same, setting, with_width
+from byteloom.export.pretrained import (
+    Settings,
+    State,
+    renamed,
+    require_same,
+    setting,
+    with_keys_of,
+    with_width,
+)
 from byteloom.models.encoder import Encoder, EncoderConfig
 from byteloom.nn import GELUConfig, LayerNormConfig, MultiHeadConfig, ReLUConfig
 
@@ -146,12 +154,12 @@ def settings_of(model: Encoder) -> Settings:
         "hidden_act": known.get(ffn, "gelu"),
         "intermediate_size": width,
         "hidden_dropout_prob": ours.dropout,
-        "attention_probs_dropout_prob": ours.attention.dropout,
+        "attention_probs_dropout_prob": getattr(ours.attention, "dropout", 0.0),
         "type_vocab_size": wanted.token_types,
         "tie_word_embeddings": True,
     }
     found = config_of(settings, ours.next_sentence)
-    found = replace(found, attention=replace(found.attention, backend=ours.attention.backend))
+    found = replace(found, attention=with_keys_of(found.attention, ours.attention, "backend"))
     require_same(wanted, found, architecture)
     return settings
 

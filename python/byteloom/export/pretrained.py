@@ -16,6 +16,7 @@ from byteloom.atomic import atomic_path
 from byteloom.config.dotted import flat
 from byteloom.export.hf import files
 from byteloom.export.hf.files import SHARD_BYTES, Weights, read_json
+from byteloom.nn.attention import AttentionConfig
 from byteloom.nn.ffn import FeedForward, FeedForwardConfig
 from byteloom.nn.ffn.base import FeedForwardBase
 
@@ -81,6 +82,11 @@ def with_width(ffn: FeedForwardConfig, layers: nn.ModuleList) -> tuple[FeedForwa
         return ffn, 1  # none of those that can be written
     width = made.w1.weight.shape[0]
     return replace(ffn, d_ff=width, ratio=None), width
+
+
+def with_keys_of(found: AttentionConfig, ours: AttentionConfig, *keys: str) -> AttentionConfig:
+    """An attention whose keys, which change no logits, are as ours are, where it has them."""
+    return replace(found, **{key: getattr(ours, key) for key in keys if hasattr(ours, key)})
 
 
 def renamed(name: str, names: Mapping[str, str]) -> str:

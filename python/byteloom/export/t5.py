@@ -11,7 +11,15 @@ from torch import Tensor
 
 from byteloom.export import pretrained
 from byteloom.export.hf.files import SHARD_BYTES
-from byteloom.export.pretrained import Settings, State, renamed, require_same, setting, with_width
+from byteloom.export.pretrained import (
+    Settings,
+    State,
+    renamed,
+    require_same,
+    setting,
+    with_keys_of,
+    with_width,
+)
 from byteloom.models.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
 from byteloom.nn import (
     GeGLUConfig,
@@ -195,8 +203,8 @@ def settings_of(model: EncoderDecoder) -> Settings:
         settings["relative_attention_max_distance"] = ours.position.max_distance
     found = config_of(settings)
     # These two change no logits; what is dropped in training is one number there.
-    neutral = {key: getattr(ours.attention, key) for key in ("backend", "dropout")}
-    found = replace(found, attention=replace(found.attention, **neutral))
+    attention = with_keys_of(found.attention, ours.attention, "backend", "dropout")
+    found = replace(found, attention=attention)
     require_same(
         # How long texts may be written is no setting of T5's.
         replace(wanted, start_id=start, target_length=None),

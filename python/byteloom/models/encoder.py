@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from byteloom.config import Presets
 from byteloom.models.stack import Stack
 from byteloom.nn import (
+    AttentionConfig,
     Block,
     BlockConfig,
     Embedding,
@@ -23,24 +24,20 @@ from byteloom.nn import (
     MultiHeadConfig,
     NoNormConfig,
     NormConfig,
-    Parts,
     PositionConfig,
     PostNormConfig,
 )
-from byteloom.nn.attention import SparseConfig, padding_mask
-from byteloom.nn.checks import require_part, require_positive
+from byteloom.nn.attention import padding_mask
 from byteloom.nn.ffn.base import FeedForwardBase
-from byteloom.nn.init import CourseInitConfig, WeightsInitConfig
+from byteloom.nn.init import CourseInitConfig, InitConfig, require_weights_only
+from byteloom.nn.layered import Layered
 from byteloom.nn.masked_head import MaskedHead
-from byteloom.nn.position import LearnedConfig, RelativeConfig
+from byteloom.nn.position import LearnedConfig
 from byteloom.nn.whole import WholeModel, built
-
-#: What can be told that tokens see those behind them.
-SeesBothConfig: TypeAlias = MultiHeadConfig | SparseConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderConfig:
+class EncoderConfig(Layered):
     """An encoder, whose tokens see each other; the defaults are BERT's parts (arXiv:1810.04805)."""
 
     presets: ClassVar = Presets(Path(__file__).parents[1] / "presets" / "encoder", "model")
@@ -62,7 +59,7 @@ class EncoderConfig:
     """Normalisation."""
     position: PositionConfig = field(default_factory=LearnedConfig)
     """How tokens know their place; relative ones tell both directions apart."""
-    attention: SeesBothConfig = field(
+    attention: AttentionConfig = field(
         default_factory=lambda: MultiHeadConfig(causal=False, bias=True, output_bias=True)
     )
     """What mixes tokens; never causal."""
@@ -76,62 +73,69 @@ class EncoderConfig:
     """Whether there is a norm behind the embedding."""
     final_norm: bool = False
     """Whether there is a norm behind the last block: for blocks with norms before their parts."""
+    embedding_scale: float | None = None
+    """What tokens' embeddings are multiplied by, before others are added; none: 1."""
+    full_every: int | None = None
+    """Each layer of this number and its multiples sees all: no window, not sparse, not linear."""
+    positionless_every: int | None = None
+    """Each layer of this number and its multiples is told no places."""
     token_types: int = 2
     """Kinds of segments, each with a learned vector that is added; 0: none."""
     next_sentence: bool = True
     """Whether there is a head that says if the second segment follows the first."""
     tie_embeddings: bool = True
     """Whether the table of embeddings is the output map too."""
-    init: WeightsInitConfig = field(default_factory=CourseInitConfig)
+    logit_scale: float = 1.0
+    """What logits are multiplied by."""
+    logit_soft_cap: float | None = None
+    """Logits become cap tanh(logit / cap); none: they stay as they are."""
+    init: InitConfig = field(default_factory=CourseInitConfig)
     """What the weights are before they learn; by "course", tables begin with 0.02 here."""
 
     def __post_init__(self) -> None:
-        for key in ("vocab_size", "context_length", "d_model", "num_layers", "num_heads"):
-            require_positive(key, getattr(self, key))
         if self.token_types < 0:
             raise ValueError(f"token_types is {self.token_types}; it must be 0 or more")
         if self.next_sentence and self.token_types == 1:
             raise ValueError("token_types is 1, but next_sentence has two segments: 2, or 0")
         if self.attention.causal:
             raise ValueError(
-                "attention.causal is true, but an encoder's tokens see those behind them too"
+                "attention.causal is true, but an encoder's tokens see those behind them too: say "
+                "attention.causal = false"
             )
-        require_part("dropout", self.dropout)
+        require_weights_only(self.init, "an encoder")
         with torch.device("meta"):
+            self.check_layers()
             self.build_stack(num_layers=1)
-            self.ffn.build(self.d_model)  # which the first block need not have
             self.build_head()
 
     def build_block(self, index: int = 0) -> Block:
         """Makes the block of a layer, the first of which is 0."""
-        ffn = self.ffn.at(index)
-        return self.block.build(
-            Parts(self.d_model, self.num_heads, self.attention, ffn, self.norm, self.dropout)
-        )
-
-    def has_equal_layers(self) -> bool:
-        """Whether any layer tells what all of them are."""
-        return all(self.ffn.at(index) == self.ffn.at(0) for index in range(self.num_layers))
+        return self.block.build(self.parts_of(index))
 
     def build_stack(self, num_layers: int) -> Stack:
         """Makes the blocks, with what stands around them."""
-        d_head = self.attention.head_size(self.d_model, self.num_heads)
         none = NoNormConfig()
         return Stack(
             [self.build_block(index) for index in range(num_layers)],
-            both_directions(self.position).build(
-                self.d_model, self.num_heads, self.context_length, d_head
-            ),
+            self.build_position(causal=False),
             (self.norm if self.embedding_norm else none).build(self.d_model),
             (self.norm if self.final_norm else none).build(self.d_model),
             self.dropout,
+            self.positionless_every,
         )
 
     def build_head(self) -> MaskedHead:
         """Makes the output map."""
         # Not every feed-forward network has one activation.
         ffn = self.ffn if isinstance(self.ffn, FeedForwardBase) else GELUConfig()
-        return MaskedHead(self.d_model, self.vocab_size, ffn.activation(), self.norm)
+        return MaskedHead(
+            self.d_model,
+            self.vocab_size,
+            ffn.activation(),
+            self.norm,
+            self.logit_scale,
+            self.logit_soft_cap,
+        )
 
     def build(self, seed: int | None = None) -> Encoder:
         """Makes the model, on the CPU, with fresh weights.
@@ -141,13 +145,6 @@ class EncoderConfig:
                 was; ``None`` draws from that.
         """
         return built(lambda: Encoder(self), seed)
-
-
-def both_directions(position: PositionConfig) -> PositionConfig:
-    """The position scheme of tokens that see those behind them too."""
-    if isinstance(position, RelativeConfig):
-        return replace(position, bidirectional=True)
-    return position
 
 
 class NextSentenceHead(nn.Module):
@@ -225,7 +222,7 @@ class Encoder(WholeModel):
     ) -> Float[Tensor, "batch seq d_model"]:
         """What the heads see of each token; the arguments are those of :meth:`forward`."""
         self.check_ids(ids, self.config.context_length)
-        x = self.token_embeddings(ids)
+        x = self.embedded(ids)
         if self.token_types is not None:
             first = self.token_types.weight[0]
             x = x + (first if token_types is None else self.token_types(token_types))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,36 +14,34 @@ from torch import Tensor, nn
 
 from byteloom.config import Presets
 from byteloom.models.decoder_cache import DecoderCache
-from byteloom.models.encoder import both_directions
 from byteloom.models.stack import Stack
 from byteloom.nn import (
-    Block,
+    AttentionConfig,
+    BlockConfig,
     Embedding,
     FeedForwardConfig,
+    LinearConfig,
     MultiHeadConfig,
     NoNormConfig,
     NormConfig,
     Parts,
     PositionConfig,
-    PostNormConfig,
     PreNormConfig,
     ReLUConfig,
     RMSNormConfig,
 )
 from byteloom.nn.attention import CrossConfig, padding_mask
-from byteloom.nn.attention.heads import Heads, HeadsConfig
-from byteloom.nn.block.cross import CrossBlock
-from byteloom.nn.checks import require_part, require_positive, require_positive_if_given
+from byteloom.nn.attention.heads import Heads
+from byteloom.nn.checks import require_positive_if_given
 from byteloom.nn.head import Head
-from byteloom.nn.init import CourseInitConfig, WeightsInitConfig
+from byteloom.nn.init import CourseInitConfig, InitConfig, require_weights_only
+from byteloom.nn.layered import Layered
 from byteloom.nn.position import RelativeConfig
 from byteloom.nn.whole import WholeModel, built
 
-PlacedConfig: TypeAlias = PreNormConfig | PostNormConfig
-
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderDecoderConfig:
+class EncoderDecoderConfig(Layered):
     """An encoder and a decoder that looks at it; the defaults are T5's parts (arXiv:1910.10683)."""
 
     presets: ClassVar = Presets(Path(__file__).parents[1] / "presets" / "encoder_decoder", "model")
@@ -69,45 +67,58 @@ class EncoderDecoderConfig:
     """Normalisation."""
     position: PositionConfig = field(default_factory=RelativeConfig)
     """How tokens know their place: the encoder and the decoder have one each."""
-    attention: MultiHeadConfig = field(default_factory=lambda: MultiHeadConfig(scale=1.0))
-    """What mixes tokens: causal in the decoder, never in the encoder, and across from one to it."""
+    attention: AttentionConfig = field(default_factory=lambda: MultiHeadConfig(scale=1.0))
+    """What mixes tokens: causal in the decoder, never in the encoder; across, all see all."""
     ffn: FeedForwardConfig = field(default_factory=ReLUConfig)
     """What transforms each token."""
     dropout: float = 0.1
     """Part of the numbers that training sets to zero, before and behind blocks and in them."""
-    block: PlacedConfig = field(default_factory=PreNormConfig)
-    """Where a layer has its norms."""
+    block: BlockConfig = field(default_factory=PreNormConfig)
+    """How a layer puts its parts together."""
+    embedding_norm: bool = False
+    """Whether there are norms behind the embedding, one for either stack."""
     final_norm: bool = True
     """Whether there are norms behind the last blocks."""
+    embedding_scale: float | None = None
+    """What embeddings are multiplied by, in arXiv:1706.03762 sqrt(d_model); none: 1."""
+    full_every: int | None = None
+    """Each layer of this number and its multiples sees all: no window, not sparse, not linear."""
+    positionless_every: int | None = None
+    """Each layer of this number and its multiples is told no places."""
     tie_embeddings: bool = True
     """Whether the table of embeddings is the output map too, as in T5 1.0; in 1.1 it is not."""
     logit_scale: float | None = None
     """What logits are multiplied by; none: 1 / sqrt(d_model) if embeddings are tied, else 1."""
+    logit_soft_cap: float | None = None
+    """Logits become cap tanh(logit / cap); none: they stay as they are."""
     start_id: int | None = None
     """What the decoder begins with, in T5 0, its padding; where it is left out, task.start."""
-    init: WeightsInitConfig = field(default_factory=CourseInitConfig)
+    init: InitConfig = field(default_factory=CourseInitConfig)
     """What the weights are before they learn; queries' are then divided by what scores are not."""
 
     def __post_init__(self) -> None:
-        for key in ("vocab_size", "context_length", "d_model", "num_layers", "num_heads"):
-            require_positive(key, getattr(self, key))
         for key in ("target_length", "num_decoder_layers", "logit_scale"):
             require_positive_if_given(**{key: getattr(self, key)})
-        require_part("dropout", self.dropout)
+        require_weights_only(self.init, "an encoder-decoder")
         if not self.attention.causal:
             raise ValueError(
                 "attention.causal is false, but the decoder writes one token after the other: the "
                 "encoder sees both directions in any case"
             )
+        if isinstance(self.attention, LinearConfig) and self.attention.decay != "none":
+            raise ValueError(
+                f"attention.decay is {self.attention.decay}, but the encoder sees both directions, "
+                "where there is no before that could fade"
+            )
+        with torch.device("meta"):
+            self.check_layers()
+            self.build_encoder(num_layers=1)
+            self.build_decoder(num_layers=1)
+            self.build_head()
         if self.start_id is not None and not 0 <= self.start_id < self.vocab_size:
             raise ValueError(
                 f"start_id is {self.start_id}; there are the ids 0 .. {self.vocab_size - 1}"
             )
-        with torch.device("meta"):
-            self.build_encoder(num_layers=1)
-            self.build_decoder(num_layers=1)
-            self.ffn.build(self.d_model)  # which the first blocks need not have
-            self.build_head()
 
     @property
     def decoder_length(self) -> int:
@@ -119,34 +130,29 @@ class EncoderDecoderConfig:
         """Blocks of the decoder."""
         return self.num_layers if self.num_decoder_layers is None else self.num_decoder_layers
 
-    def has_equal_layers(self) -> bool:
-        """Whether any layer tells what all of its stack are."""
-        layers = range(max(self.num_layers, self.decoder_layers))
-        return all(self.ffn.at(index) == self.ffn.at(0) for index in layers)
+    @property
+    def depth(self) -> int:
+        """Layers of the deeper stack."""
+        return max(self.num_layers, self.decoder_layers)
 
     def build_encoder(self, num_layers: int) -> Stack:
         """Makes the encoder."""
-        attention = replace(self.attention, causal=False)
-        layers = [self.block.build(self._parts(attention, i)) for i in range(num_layers)]
-        return self._stack(layers, both_directions(self.position), self.context_length)
+        both = [replace(self.attention_of(i), causal=False) for i in range(num_layers)]
+        parts = [self.parts_of(i, attention) for i, attention in enumerate(both)]
+        return self._stack(parts, self.context_length, causal=False)
 
     def build_decoder(self, num_layers: int) -> Stack:
-        """Makes the decoder."""
-        shared = {f.name: getattr(self.attention, f.name) for f in fields(HeadsConfig)}
-        cross = CrossConfig(**shared | {"kind": "cross"})
-        is_post, scale = isinstance(self.block, PostNormConfig), self.block.residual_scale
-        layers = [
-            CrossBlock(self._parts(self.attention, i), cross, is_post, scale)
-            for i in range(num_layers)
-        ]
-        return self._stack(layers, self.position, self.decoder_length)
+        """Makes the decoder, whose layers see all that the encoder made, by a softmax."""
+        cross = CrossConfig.like(self.attention.full())
+        parts = [self.parts_of(i, cross=cross) for i in range(num_layers)]
+        return self._stack(parts, self.decoder_length)
 
     def build_head(self) -> Head:
         """Makes the output map."""
         scale = self.logit_scale
         if scale is None:
             scale = 1 / math.sqrt(self.d_model) if self.tie_embeddings else 1.0
-        return Head(self.d_model, self.vocab_size, scale)
+        return Head(self.d_model, self.vocab_size, scale, self.logit_soft_cap)
 
     def build(self, seed: int | None = None) -> EncoderDecoder:
         """Makes the model, on the CPU, with fresh weights.
@@ -157,20 +163,15 @@ class EncoderDecoderConfig:
         """
         return built(lambda: EncoderDecoder(self), seed)
 
-    def _parts(self, attention: MultiHeadConfig, index: int) -> Parts:
-        """What a layer of either stack is made of, the first of which is 0."""
-        ffn = self.ffn.at(index)
-        return Parts(self.d_model, self.num_heads, attention, ffn, self.norm, self.dropout)
-
-    def _stack(self, layers: Sequence[Block], position: PositionConfig, length: int) -> Stack:
-        d_head = self.attention.head_size(self.d_model, self.num_heads)
+    def _stack(self, parts: Sequence[Parts], length: int, causal: bool = True) -> Stack:
         none = NoNormConfig()
         return Stack(
-            layers,
-            position.build(self.d_model, self.num_heads, length, d_head),
-            none.build(self.d_model),
+            [self.block.build(of_layer) for of_layer in parts],
+            self.build_position(length, causal),
+            (self.norm if self.embedding_norm else none).build(self.d_model),
             (self.norm if self.final_norm else none).build(self.d_model),
             self.dropout,
+            self.positionless_every,
         )
 
 
@@ -236,7 +237,7 @@ class EncoderDecoder(WholeModel):
         """What the output map sees; the arguments are those of :meth:`forward`."""
         self.check_ids(written, self.config.decoder_length)
         mask = None if real is None else padding_mask(real)
-        x = self.token_embeddings(written)
+        x = self.embedded(written)
         memory = (self.encode(ids, real), mask)
         found: Tensor = self.dropout(self.decoder(x, self.recomputing, memory=memory))
         return found
@@ -249,7 +250,7 @@ class EncoderDecoder(WholeModel):
         """What the decoder sees of each token that the encoder reads."""
         self.check_ids(ids, self.config.context_length)
         mask = None if real is None else padding_mask(real)
-        x = self.token_embeddings(ids)
+        x = self.embedded(ids)
         found: Tensor = self.dropout(self.encoder(x, self.recomputing, mask=mask))
         return found
 
@@ -271,7 +272,7 @@ class EncoderDecoder(WholeModel):
         """
         self.check_ids(written, self.config.decoder_length, cache.length)
         mask = None if cache.real is None else padding_mask(cache.real)
-        x = self.token_embeddings(written)
+        x = self.embedded(written)
         seen, memories = (memory, mask), cache.memories
         x = self.decoder(x, self.recomputing, None, None, cache, seen, memories)
         logits: Tensor = self.lm_head(self.dropout(x))

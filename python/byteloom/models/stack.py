@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from byteloom.nn import Block, Cache, Position
 from byteloom.nn.attention import MemoryCache
+from byteloom.nn.layered import is_each
 from byteloom.nn.recompute import Recomputing
 from byteloom.nn.whole import stream_dtype
 
@@ -23,6 +24,7 @@ class Stack(nn.Module):
         ln_embedding: what comes behind the embedding.
         ln_final: what comes behind the last block.
         dropout: part of the numbers that training sets to zero.
+        positionless_every: each layer of this number and its multiples is told no places.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Stack(nn.Module):
         ln_embedding: nn.Module,
         ln_final: nn.Module,
         dropout: float,
+        positionless_every: int | None = None,
     ) -> None:
         super().__init__()
         self.position = position
@@ -39,6 +42,7 @@ class Stack(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(layers)
         self.ln_final = ln_final
+        self.positionless_every = positionless_every
 
     def forward(
         self,
@@ -66,11 +70,12 @@ class Stack(nn.Module):
         x = self.ln_embedding(self.position.embed(x, positions))
         x = self.dropout(x.to(stream_dtype(x)))
         for i, layer in enumerate(self.layers):
+            position = None if is_each(i, self.positionless_every) else self.position
             if cache is None:
-                x = recomputing(layer, x, positions, self.position, None, mask, *memory)
+                x = recomputing(layer, x, positions, position, None, mask, *memory)
             else:
                 more = () if memory_caches is None else (memory_caches[i],)
-                x = layer(x, positions, self.position, cache.layers[i], mask, *memory, *more)
+                x = layer(x, positions, position, cache.layers[i], mask, *memory, *more)
         normed: Tensor = self.ln_final(x)
         return normed
 

@@ -22,6 +22,8 @@ class MaskedHead(Head):
         vocab_size: logits.
         activation: number by number.
         norm: what normalises behind it.
+        scale: what logits are multiplied by.
+        soft_cap: what they stay below; ``None``: nothing. Both as :class:`Head` has them.
 
     Example:
         >>> from byteloom.nn.norm import LayerNormConfig
@@ -35,8 +37,10 @@ class MaskedHead(Head):
         vocab_size: int,
         activation: Callable[[Tensor], Tensor],
         norm: NormConfig,
+        scale: float = 1.0,
+        soft_cap: float | None = None,
     ) -> None:
-        super().__init__(d_model, vocab_size)
+        super().__init__(d_model, vocab_size, scale, soft_cap)
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         self.dense = Linear(d_model, d_model, bias=True)
         self.activation = activation
@@ -68,4 +72,6 @@ class MaskedHead(Head):
         # The bias is one more column, that a one is multiplied with.
         x = torch.cat([x, x.new_ones(*x.shape[:-1], 1)], dim=-1)
         weight = torch.cat([self.weight, self.bias[:, None]], dim=1)
-        return linear_cross_entropy(x, weight, targets, z_loss, piece, compiled)
+        return linear_cross_entropy(
+            x, weight, targets, z_loss, piece, compiled, self.scale, self.soft_cap
+        )

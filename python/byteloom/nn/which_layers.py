@@ -1,19 +1,9 @@
-"""Which layers a number singles out, and refusals of what no layer would show."""
+"""Refusals of what is said of some layers where none is one of them."""
 
 from __future__ import annotations
 
 from byteloom.nn.attention import AttentionConfig
 from byteloom.nn.ffn import FeedForwardConfig
-
-
-def is_each(index: int, n: int | None) -> bool:
-    """Whether the layer, the first of which is 0, is an n-th one.
-
-    Example:
-        >>> [i for i in range(7) if is_each(i, 3)]
-        [2, 5]
-    """
-    return n is not None and (index + 1) % n == 0
 
 
 def require_some(key: str, n: int | None, num_layers: int) -> None:
@@ -24,7 +14,7 @@ def require_some(key: str, n: int | None, num_layers: int) -> None:
     """
     if n is not None and n > num_layers:
         raise ValueError(
-            f"{key} is {n}, but num_layers only {num_layers}: no layer would be one of these"
+            f"{key} is {n}, but there are only {num_layers} layers: none would be one of these"
         )
 
 

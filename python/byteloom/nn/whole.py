@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from byteloom.nn.embedding import Embedding
@@ -21,13 +22,19 @@ class WholeModel(nn.Module):
 
     token_embeddings: Embedding
     lm_head: Head
-    #: Its ``vocab_size`` and ``tie_embeddings`` are asked for.
+    #: Its ``vocab_size``, ``tie_embeddings`` and ``embedding_scale`` are asked for.
     config: Any
 
     def __init__(self) -> None:
         super().__init__()
         #: How much of the blocks is kept for the gradients.
         self.recomputing = Recomputing()
+
+    def embedded(self, ids: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq d_model"]:
+        """The tokens' vectors, before places are added; ids are checked by :meth:`check_ids`."""
+        x: Tensor = self.token_embeddings(ids)
+        scale = self.config.embedding_scale
+        return x if scale is None else x * scale
 
     def penalty(self) -> Tensor | float:
         """What the parts add to the loss: router and z-losses; 0 where none has any.
@@ -55,11 +62,7 @@ class WholeModel(nn.Module):
             left_out = self.token_embeddings.weight.numel()
             left_out += 0 if self.config.tie_embeddings else self.lm_head.weight.numel()
         if not idle:
-            left_out += sum(
-                part.idle_parameters()  # type: ignore[operator]
-                for part in self.modules()
-                if hasattr(part, "idle_parameters")
-            )
+            left_out += idle_parameters(self)
         return sum(p.numel() for p in self.parameters()) - left_out
 
     def check_ids(self, ids: Tensor, limit: int, read: int = 0) -> None:
@@ -88,6 +91,15 @@ class WholeModel(nn.Module):
                     f"token id {wrong} is outside the model's vocabulary, whose ids are "
                     f"0 .. {self.config.vocab_size - 1}"
                 )
+
+
+def idle_parameters(module: nn.Module) -> int:
+    """Numbers of a module that have no part in what becomes of a token."""
+    return sum(
+        part.idle_parameters()  # type: ignore[operator]
+        for part in module.modules()
+        if hasattr(part, "idle_parameters")
+    )
 
 
 def stream_dtype(x: Tensor) -> torch.dtype:

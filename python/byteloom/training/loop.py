@@ -105,7 +105,7 @@ class _Loop:
         self.under_way: deque[_Taken] = deque()
         self.unseen: list[tuple[int, Tensor]] = []
         self.next_save = self.in_some_minutes()
-        self.flops = training_flops(run.model)
+        self.flops = training_flops(run.model, run.config.task)
         self.peak = peak_flops(run.device)
 
     def go(self, batches: Iterator[AnyBatch]) -> None:
@@ -224,7 +224,7 @@ class _Loop:
             "seconds": run.seconds,
             "memory_bytes": memory_in_use(run.device),
         }
-        if self.peak is not None and self.flops is not None:
+        if self.peak is not None:
             record["mfu"] = speed * self.flops / self.peak
         if run.config.training.dtype == "fp16":
             record["loss_scale"] = run.loss_scale.value

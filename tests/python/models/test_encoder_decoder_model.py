@@ -18,13 +18,22 @@ from byteloom.nn import (
     ExpertsConfig,
     GELUConfig,
     LayerNormConfig,
+    LinearConfig,
     MultiHeadConfig,
+    NoNormConfig,
+    NoPositionConfig,
+    ParallelConfig,
     PostNormConfig,
     PreNormConfig,
     ReLUConfig,
+    ReorderedNormConfig,
+    RMSNormConfig,
     RotaryConfig,
+    SandwichConfig,
+    SparseConfig,
 )
-from byteloom.nn.init import NormalInitConfig
+from byteloom.nn.attention import CrossAttention
+from byteloom.nn.init import MuPInitConfig, NormalInitConfig
 from byteloom.nn.position import RelativeConfig, SinusoidalConfig
 
 SIZES: dict[str, Any] = {
@@ -130,6 +139,23 @@ def test_written_it_is_what_transformers_opens(tmp_path: Path, version: str) -> 
         ({"ffn": GELUConfig()}, "model.ffn.kind relu; here it is gelu"),
         ({"attention": MultiHeadConfig()}, "model.attention.scale 1.0; here it is none"),
         ({"logit_scale": 2.0}, "model.logit_scale none; here it is 2.0"),
+        ({"logit_soft_cap": 9.0}, "model.logit_soft_cap none; here it is 9.0"),
+        ({"embedding_scale": 4.0}, "model.embedding_scale none; here it is 4.0"),
+        ({"embedding_norm": True}, "model.embedding_norm False; here it is True"),
+        ({"positionless_every": 2}, "model.positionless_every none; here it is 2"),
+        ({"block": SandwichConfig()}, "model.block.kind pre; here it is sandwich"),
+        (
+            {"attention": MultiHeadConfig(scale=1.0, window=3)},
+            "model.attention.window none; here it is 3",
+        ),
+        (
+            {"attention": LinearConfig(), "position": RotaryConfig()},
+            "model.position.kind relative; here it is rotary",
+        ),
+        (
+            {"attention": SparseConfig(scale=1.0)},
+            "model.attention.kind multi_head; here it is sparse",
+        ),
     ],
 )
 def test_what_t5_does_not_compute_is_not_written(
@@ -162,6 +188,30 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "num_decoder_layers": 1,
         "block": PreNormConfig(residual_scale=0.5),
     },
+    "parallel, linear": {
+        "block": ParallelConfig(),
+        "attention": LinearConfig(bias=True),
+        "position": SinusoidalConfig(),
+        "embedding_scale": 4.0,
+    },
+    "linear, full": {
+        "attention": LinearConfig(norm=RMSNormConfig(), d_head=6),
+        "position": RotaryConfig(),
+        "full_every": 2,
+    },
+    "sandwich, sparse": {
+        "block": SandwichConfig(),
+        "attention": SparseConfig(stride=3, scale=1.0),
+        "logit_soft_cap": 3.0,
+    },
+    "reordered, window": {
+        "block": ReorderedNormConfig(),
+        "attention": MultiHeadConfig(window=3),
+        "full_every": 2,
+        "positionless_every": 2,
+        "embedding_norm": True,
+    },
+    "no norm": {"norm": NoNormConfig(), "block": PostNormConfig(residual_scale=0.5)},
 }
 
 
@@ -195,6 +245,52 @@ def test_the_decoder_sees_all_that_was_read_and_what_was_written_before(name: st
     torch.testing.assert_close(
         model(ids, written, real), model(ids[:, :7], written), rtol=1e-4, atol=1e-5
     )
+
+
+def test_layers_of_two_kinds_are_in_both_stacks() -> None:
+    linear, full = LinearConfig(bias=True), MultiHeadConfig(bias=True)
+    made = small(num_decoder_layers=3, attention=linear, position=RotaryConfig(), full_every=2)
+    model = made.build()
+    kinds = [layer.attn.config for layer in model.decoder.layers]
+    assert kinds == [linear, full, linear]
+    kinds = [layer.attn.config for layer in model.encoder.layers]
+    assert kinds == [replace(kind, causal=False) for kind in (linear, full)]
+    # Across, there is a softmax in any case.
+    assert all(isinstance(layer.cross, CrossAttention) for layer in model.decoder.layers)
+    assert model.decoder.layers[0].cross.q_proj.bias is not None
+    assert not made.has_equal_layers()
+
+
+def test_embeddings_of_both_stacks_are_scaled() -> None:
+    plain, scaled = small().build(0), small(embedding_scale=3.0).build(0)
+    ids, written = torch.randint(0, 30, (2, 12)), torch.randint(0, 30, (2, 9))
+    plain.token_embeddings.weight.data *= 3
+    wanted = plain.hidden(ids, written)
+    torch.testing.assert_close(scaled.hidden(ids, written), wanted)
+    cache = scaled.new_cache()
+    found = scaled.next_logits(written, cache, scaled.encode(ids))
+    torch.testing.assert_close(found * 3, plain.lm_head(wanted), rtol=1e-4, atol=1e-5)
+
+
+def test_without_places_in_any_layer_it_is_without_places() -> None:
+    rotary = small(position=RotaryConfig(), positionless_every=1)
+    model, none = rotary.build(0), small(position=NoPositionConfig()).build(0)
+    none.load_state_dict(model.state_dict())
+    ids, written = torch.randint(0, 30, (2, 12)), torch.randint(0, 30, (2, 9))
+    torch.testing.assert_close(model(ids, written), none(ids, written))
+    some = small(position=RotaryConfig(), positionless_every=2).build(0)
+    assert not torch.allclose(model(ids, written), some(ids, written), atol=1e-4)
+
+
+def test_logits_are_capped() -> None:
+    plain, capped = small().build(0), small(logit_soft_cap=0.1).build(0)
+    ids, written = torch.randint(0, 30, (2, 12)), torch.randint(0, 30, (2, 9))
+    wanted = 0.1 * (plain(ids, written) / 0.1).tanh()
+    torch.testing.assert_close(capped(ids, written), wanted)
+    hidden = capped.hidden(ids, written)
+    nats = torch.nn.functional.cross_entropy(wanted.flatten(0, 1), written.flatten())
+    sums = capped.lm_head.loss(hidden, written)
+    torch.testing.assert_close(sums.nats / sums.tokens, nats.detach())
 
 
 def test_vaswanis_transformer_is_torchs() -> None:
@@ -256,10 +352,12 @@ def test_losses_begin_near_chance() -> None:
     assert abs(sums.nats / sums.tokens - math.log(30)) < 2.0
 
 
-def test_compiled_and_recomputed_it_is_the_same() -> None:
+@pytest.mark.parametrize("name", ["t5", "parallel, linear"])
+def test_compiled_and_recomputed_it_is_the_same(name: str) -> None:
     from byteloom.nn.recompute import Recomputing
 
-    model = small(num_layers=1).build(seed=0)
+    torch._dynamo.reset()
+    model = small(**VARIANTS[name] | {"num_layers": 1}).build(seed=0)
     ids, written = torch.randint(0, 30, (2, 12)), torch.randint(0, 30, (2, 6))
     wanted = model.hidden(ids, written)
     wanted.sum().backward()
@@ -281,6 +379,22 @@ def test_compiled_and_recomputed_it_is_the_same() -> None:
     ("over", "message"),
     [
         ({"attention": MultiHeadConfig(causal=False)}, "attention.causal is false"),
+        (
+            {"attention": LinearConfig()},
+            "position.kind relative adds to scores, and attention.kind linear has none",
+        ),
+        (
+            {"attention": LinearConfig(decay="gated"), "position": RotaryConfig()},
+            "attention.decay is gated, but the encoder sees both directions",
+        ),
+        ({"init": MuPInitConfig()}, "init.kind is mup, .* heads of an encoder-decoder are others"),
+        ({"full_every": 2}, "full_every is 2, but without attention.window all layers see all"),
+        (
+            {"positionless_every": 2, "position": SinusoidalConfig()},
+            "positionless_every is 2, but position.kind sinusoidal",
+        ),
+        ({"embedding_scale": 0.0}, "embedding_scale is 0.0"),
+        ({"logit_soft_cap": -1.0}, "logit_soft_cap is -1.0"),
         ({"dropout": -0.1}, "dropout is -0.1"),
         ({"start_id": 30}, "start_id is 30"),
         ({"num_decoder_layers": 0}, "num_decoder_layers is 0"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from transformers import BertConfig, BertForMaskedLM, BertForPreTraining
 
 from byteloom import config
@@ -17,7 +18,10 @@ from byteloom.nn import (
     Experts,
     ExpertsConfig,
     GELUConfig,
+    LinearConfig,
     MultiHeadConfig,
+    NoPositionConfig,
+    ParallelConfig,
     PreNormConfig,
     RMSNormConfig,
     RotaryConfig,
@@ -27,6 +31,7 @@ from byteloom.nn.attention import SparseConfig
 from byteloom.nn.init import GPT2InitConfig
 from byteloom.nn.loss import IGNORED
 from byteloom.nn.position import RelativeConfig
+from closeness import assert_gradients_close
 
 SIZES: dict[str, Any] = {
     "vocab_size": 50,
@@ -37,6 +42,9 @@ SIZES: dict[str, Any] = {
     "max_position_embeddings": 20,
     "attn_implementation": "eager",
 }
+
+
+BERTS = MultiHeadConfig(causal=False, bias=True, output_bias=True)
 
 
 def shaken(model: Any) -> Any:
@@ -145,6 +153,26 @@ def test_without_the_second_head_it_is_another_class(tmp_path: Path) -> None:
         ({"ffn": SwiGLUConfig()}, "model.ffn.kind gelu; here it is swiglu"),
         ({"ffn": GELUConfig()}, "model.ffn.bias True; here it is False"),
         ({"tie_embeddings": False}, "model.tie_embeddings True; here it is False"),
+        (
+            {"attention": LinearConfig(causal=False)},
+            "model.attention.kind multi_head; here it is linear",
+        ),
+        (
+            {"attention": SparseConfig(causal=False)},
+            "model.attention.kind multi_head; here it is sparse",
+        ),
+        (
+            {"attention": replace(BERTS, window=3)},
+            "model.attention.window none; here it is 3",
+        ),
+        (
+            {"attention": replace(BERTS, window=3), "full_every": 2},
+            "model.attention.window none; here it is 3|model.full_every none; here it is 2",
+        ),
+        ({"embedding_scale": 4.0}, "model.embedding_scale none; here it is 4.0"),
+        ({"embedding_norm": False}, "model.embedding_norm True; here it is False"),
+        ({"logit_scale": 0.5}, "model.logit_scale 1.0; here it is 0.5"),
+        ({"logit_soft_cap": 9.0}, "model.logit_soft_cap none; here it is 9.0"),
     ],
 )
 def test_what_bert_does_not_compute_is_not_written(
@@ -185,6 +213,10 @@ def small(**over: Any) -> EncoderConfig:
         {"position": RelativeConfig(num_buckets=8)},
         # After two layers, all have been seen by way of others.
         {"attention": SparseConfig(causal=False, stride=4)},
+        {"attention": LinearConfig(causal=False)},
+        {"attention": LinearConfig(causal=False), "full_every": 2, "block": ParallelConfig()},
+        {"attention": replace(BERTS, window=3), "full_every": 2},
+        {"position": RotaryConfig(), "positionless_every": 2, "embedding_scale": 4.0},
     ],
 )
 def test_every_token_sees_all_and_no_padding(over: dict[str, Any]) -> None:
@@ -200,6 +232,57 @@ def test_every_token_sees_all_and_no_padding(over: dict[str, Any]) -> None:
     torch.testing.assert_close(padded[:, :7], short, rtol=1e-4, atol=1e-5)
 
 
+def test_embeddings_are_scaled_before_others_are_added() -> None:
+    plain, scaled = (
+        small(tie_embeddings=False, **o).build(0) for o in ({}, {"embedding_scale": 3.0})
+    )
+    ids, types = torch.randint(0, 30, (2, 10)), torch.randint(0, 2, (2, 10))
+    assert not torch.allclose(plain(ids, types), scaled(ids, types), atol=1e-3)
+    plain.token_embeddings.weight.data *= 3
+    torch.testing.assert_close(plain(ids, types), scaled(ids, types))
+
+
+@pytest.mark.parametrize(
+    "over", [{"logit_scale": 0.25}, {"logit_soft_cap": 0.5, "logit_scale": 2.0}]
+)
+def test_logits_and_their_loss_are_scaled_and_capped_with_their_bias(over: dict[str, Any]) -> None:
+    plain, other = shaken(small().build(0)), shaken(small(**over).build(0))
+    ids = torch.randint(0, 30, (2, 10))
+    logits = plain(ids) * over["logit_scale"]
+    if cap := over.get("logit_soft_cap"):
+        logits = cap * (logits / cap).tanh()
+    torch.testing.assert_close(other(ids), logits, rtol=1e-5, atol=1e-6)
+    targets = torch.where(torch.rand(2, 10) < 0.5, ids, IGNORED)
+    wanted = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
+    sums = other.lm_head.loss(other.hidden(ids), targets)
+    torch.testing.assert_close(sums.nats, wanted.detach(), rtol=1e-5, atol=1e-5)
+    wanted.backward()
+    sums.objective.backward()
+    for mine, theirs in zip(other.parameters(), plain.parameters(), strict=True):
+        if theirs.grad is not None:  # the second head has no part in it
+            assert_gradients_close(mine.grad, theirs.grad)
+
+
+def test_layers_of_two_kinds_are_where_they_were_asked_for() -> None:
+    window, linear = replace(BERTS, window=3), LinearConfig(causal=False, bias=True, d_head=6)
+    full = MultiHeadConfig(causal=False, bias=True, d_head=6)
+    for one, other in ((window, BERTS), (linear, full)):
+        made = small(num_layers=5, attention=one, full_every=2)
+        kinds = [layer.attn.config for layer in made.build().encoder.layers]
+        assert kinds == [one, other, one, other, one] and not made.has_equal_layers()
+
+
+def test_without_places_in_any_layer_it_is_without_places() -> None:
+    rotary = small(position=RotaryConfig(), positionless_every=1)
+    model, none = rotary.build(0), small(position=NoPositionConfig()).build(0)
+    none.load_state_dict(model.state_dict())
+    ids, real = torch.randint(0, 30, (2, 12)), torch.arange(12) < torch.tensor([[12], [9]])
+    torch.testing.assert_close(model(ids, None, real), none(ids, None, real))
+    some = small(position=RotaryConfig(), positionless_every=2).build(0)
+    assert not torch.allclose(model(ids), some(ids), atol=1e-4)
+    assert not some.config.has_equal_layers()
+
+
 def test_first_weights_are_those_that_were_asked_for(tmp_path: Path) -> None:
     sizes = {"vocab_size": 300, "d_model": 96, "num_layers": 2}
     model = EncoderConfig(**sizes, init=GPT2InitConfig(std=0.05)).build(seed=0)
@@ -213,7 +296,7 @@ def test_first_weights_are_those_that_were_asked_for(tmp_path: Path) -> None:
     # It is no matter to what BERT computes.
     bert.write(model, tmp_path / "bert")
     assert torch.equal(bert.read(tmp_path / "bert").lm_head.weight, model.lm_head.weight)
-    with pytest.raises(ValueError, match=r"init\.kind: must be one of course, .*, not 'mup'"):
+    with pytest.raises(ValueError, match=r"init\.kind is mup, which says how a decoder's .* rates"):
         config.load(EncoderConfig, {"vocab_size": 9, "init": {"kind": "mup"}})
 
 
@@ -271,6 +354,16 @@ def test_compiled_and_recomputed_it_is_the_same() -> None:
     ("over", "message"),
     [
         ({"attention": MultiHeadConfig()}, "attention.causal is true"),
+        ({"attention": LinearConfig()}, "attention.causal is true.* say attention.causal = false"),
+        (
+            {"attention": LinearConfig(causal=False), "position": RelativeConfig()},
+            "position.kind relative adds to scores, and attention.kind linear has none",
+        ),
+        ({"full_every": 2}, "full_every is 2, but without attention.window all layers see all"),
+        ({"positionless_every": 2}, "positionless_every is 2, but position.kind learned"),
+        ({"embedding_scale": 0.0}, "embedding_scale is 0.0"),
+        ({"logit_scale": -1.0}, "logit_scale is -1.0"),
+        ({"logit_soft_cap": 0.0}, "logit_soft_cap is 0.0"),
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"token_types": -1}, "token_types is -1"),
         ({"token_types": 1}, "token_types is 1, but next_sentence"),

@@ -29,6 +29,7 @@ from byteloom.nn import (
     SwiGLUConfig,
     TransformerBlock,
 )
+from byteloom.nn.attention import CrossConfig, padding_mask
 from cached import cached_logits
 from closeness import assert_gradients_close
 
@@ -120,9 +121,52 @@ def parallel(b: Any, x: torch.Tensor, s: float) -> torch.Tensor:
     return x + s * b.attn(normed) + s * b.ffn(normed)
 
 
+#: With a third part between the two.
+CROSSED: dict[str, Callable[[Any, torch.Tensor, torch.Tensor, float], torch.Tensor]] = {}
+
+
+def crossed(function: Any) -> Any:
+    CROSSED[function.__name__.removesuffix("_crossed")] = function
+    return function
+
+
+@crossed
+def pre_crossed(b: Any, x: torch.Tensor, m: torch.Tensor, s: float) -> torch.Tensor:
+    h = x + s * b.attn(b.ln1(x))
+    h = h + s * b.cross(b.ln_cross(h), m)
+    return h + s * b.ffn(b.ln2(h))
+
+
+@crossed
+def post_crossed(b: Any, x: torch.Tensor, m: torch.Tensor, s: float) -> torch.Tensor:
+    h = b.ln1(x + s * b.attn(x))
+    h = b.ln_cross(h + s * b.cross(h, m))
+    return b.ln2(h + s * b.ffn(h))
+
+
+@crossed
+def sandwich_crossed(b: Any, x: torch.Tensor, m: torch.Tensor, s: float) -> torch.Tensor:
+    h = x + b.ln1_out(s * b.attn(b.ln1(x)))
+    h = h + b.ln_cross_out(s * b.cross(b.ln_cross(h), m))
+    return h + b.ln2_out(s * b.ffn(b.ln2(h)))
+
+
+@crossed
+def reordered_crossed(b: Any, x: torch.Tensor, m: torch.Tensor, s: float) -> torch.Tensor:
+    h = x + b.ln1(s * b.attn(x))
+    h = h + b.ln_cross(s * b.cross(h, m))
+    return h + b.ln2(s * b.ffn(h))
+
+
+@crossed
+def parallel_crossed(b: Any, x: torch.Tensor, m: torch.Tensor, s: float) -> torch.Tensor:
+    normed = b.ln1(x)
+    return x + s * b.attn(normed) + s * b.cross(normed, m) + s * b.ffn(normed)
+
+
 def test_all_members_are_tested() -> None:
     assert set(MEMBERS.values()) == set(typing.get_args(BlockConfig))
-    assert set(MEMBERS) == set(FORMULAS)
+    assert set(MEMBERS) == set(FORMULAS) == set(CROSSED)
 
 
 @pytest.mark.parametrize("kind", MEMBERS)
@@ -140,6 +184,23 @@ def test_it_and_its_gradients_are_the_formula(kind: str, scale: float, norm: Any
     assert_gradients_close(a.grad, b.grad)
     for name, p in block.named_parameters():
         assert_gradients_close(found[name], p.grad)
+
+
+@pytest.mark.parametrize("kind", MEMBERS)
+@pytest.mark.parametrize("scale", [1.0, 0.3])
+def test_with_a_third_part_it_and_its_gradients_are_the_formula(kind: str, scale: float) -> None:
+    block = make(kind, scale, norm=LayerNormConfig(bias=True), cross=CrossConfig(bias=True))
+    gradients, x, m = [], torch.randn(2, 5, D_MODEL), torch.randn(2, 7, D_MODEL)
+    leaves = [x.requires_grad_(), m.requires_grad_(), *block.parameters()]
+    real = torch.arange(7) < torch.tensor([[7], [4]])
+    found, want = block(x, memory=m), CROSSED[kind](block, x, m, scale)
+    assert_close(found, want, rtol=1e-5, atol=1e-5)
+    gradients = [torch.autograd.grad(y.sin().sum(), leaves) for y in (found, want)]
+    for mine, theirs in zip(*gradients, strict=True):
+        assert_gradients_close(mine, theirs)
+    # What is hidden of a text is as if it were not there.
+    hidden = block(x, memory=m, memory_mask=padding_mask(real))
+    assert_close(hidden[1:], block(x[1:], memory=m[1:, :4]), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", MEMBERS)

@@ -12,8 +12,16 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from byteloom.model import ModelConfig, TransformerLM
-from byteloom.nn import MultiHeadConfig, NoPositionConfig, Position, RotaryConfig
-from byteloom.nn.attention import document_mask
+from byteloom.nn import (
+    LinearConfig,
+    MultiHeadConfig,
+    NoPositionConfig,
+    Position,
+    RotaryConfig,
+    SparseConfig,
+)
+from byteloom.nn.attention import document_mask, document_places, prefix_mask
+from byteloom.nn.position import LearnedConfig, SinusoidalConfig
 from byteloom.nn.recompute import Recomputing
 
 VOCAB, CONTEXT = 11, 16
@@ -29,7 +37,7 @@ class Slopes(Position):
         return -0.3 * (places[:, None] - places).to(like.dtype).expand(2, -1, -1)
 
 
-def make(backend: Any = "auto", position: Any = None) -> TransformerLM:
+def make(backend: Any = "auto", position: Any = None, attention: Any = None) -> TransformerLM:
     torch.manual_seed(0)
     return ModelConfig(
         vocab_size=VOCAB,
@@ -38,7 +46,7 @@ def make(backend: Any = "auto", position: Any = None) -> TransformerLM:
         num_layers=3,
         num_heads=2,
         position=position or RotaryConfig(),
-        attention=MultiHeadConfig(backend=backend),
+        attention=attention or MultiHeadConfig(backend=backend),
     ).build()
 
 
@@ -79,6 +87,40 @@ def test_each_document_is_as_if_it_were_alone(backend: str, scheme: str) -> None
         assert_close(got, want, rtol=1e-4, atol=1e-5)
 
 
+BY_PLACE: dict[str, dict[str, Any]] = {
+    "learned": {"position": LearnedConfig()},
+    "sinusoidal": {"position": SinusoidalConfig()},
+    "blocks of a fixed pattern": {"attention": SparseConfig(pattern="fixed", stride=3)},
+    "both": {
+        "position": LearnedConfig(),
+        "attention": SparseConfig(pattern="fixed", stride=2, split=True),
+    },
+    "learned, linear": {"position": LearnedConfig(), "attention": LinearConfig(decay="fixed")},
+}
+
+
+@pytest.mark.parametrize("name", BY_PLACE)
+def test_where_places_matter_they_begin_anew(name: str) -> None:
+    model, (ids, documents) = make(**BY_PLACE[name]), windows()
+    together, apart = model(ids, documents=documents), alone(model, ids)
+    assert_close(together, apart, rtol=1e-5, atol=1e-5)
+    pairs = zip(gradients(model, together), gradients(model, apart), strict=True)
+    for got, want in pairs:
+        assert_close(got, want, rtol=1e-4, atol=1e-5)
+    # Who gives places has them.
+    places = torch.arange(CONTEXT)[None]
+    assert not torch.allclose(model(ids, places, documents=documents), apart, atol=1e-3)
+
+
+def test_places_begin_anew_where_a_prefix_sees_itself() -> None:
+    """The mask is another one then, and the places are the same."""
+    model, (ids, documents) = make(position=LearnedConfig()), windows()
+    mask = prefix_mask(torch.tensor([2]), CONTEXT)
+    together = model(ids[3:4], documents=documents[3:4], mask=mask)
+    first = model(ids[3:4, :8], mask=prefix_mask(torch.tensor([2]), 8))
+    assert_close(together, torch.cat([first, model(ids[3:4, 8:])], 1), rtol=1e-5, atol=1e-5)
+
+
 def test_a_single_document_is_the_plain_window() -> None:
     model, (ids, _) = make(), windows()
     assert_close(model(ids, documents=torch.zeros_like(ids)), model(ids), rtol=1e-5, atol=1e-5)
@@ -93,6 +135,8 @@ def test_the_mask_says_what_it_should(documents: list[int]) -> None:
         for query in range(len(documents))
     ]
     assert mask.tolist() == [[want], [want]]
+    places = [documents[:i].count(number) for i, number in enumerate(documents)]
+    assert document_places(torch.tensor([documents])).tolist() == [places]
 
 
 @pytest.mark.parametrize("what", ["selective", "block"])
@@ -112,8 +156,9 @@ def test_bfloat16_autocast_is_close() -> None:
     assert_close(got.float(), want, rtol=0.1, atol=0.1)
 
 
-def test_it_compiles() -> None:
-    model, (ids, documents) = make(), windows()
+@pytest.mark.parametrize("position", [RotaryConfig(), LearnedConfig()])
+def test_it_compiles(position: Any) -> None:
+    model, (ids, documents) = make(position=position), windows()
     compiled = torch.compile(model, backend="eager", fullgraph=True)
     got, want = compiled(ids, documents=documents), model(ids, documents=documents)
     assert_close(got, want, rtol=1e-5, atol=1e-5)

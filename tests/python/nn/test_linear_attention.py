@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,8 +17,9 @@ from byteloom import checkpoint
 from byteloom.config import load
 from byteloom.generation import Decoder, generate_ids
 from byteloom.model import ModelConfig, TransformerLM
+from byteloom.models import EncoderConfig
 from byteloom.nn import LinearConfig, MultiHeadConfig, RMSNormConfig, RotaryConfig
-from byteloom.nn.attention import prefix_mask
+from byteloom.nn.attention import padding_mask, prefix_mask
 from byteloom.nn.attention.linear import LinearAttention
 from byteloom.nn.attention.sums import chunked_sums, quadratic_sums, sums_of_one
 from byteloom.nn.position import ALiBiConfig, NoPositionConfig, RelativeConfig
@@ -123,7 +125,7 @@ MEMBERS: dict[str, LinearConfig] = {
 def written_out(own: LinearAttention, x: Tensor, rotary: Any, seen: Any) -> Tensor:
     """The member by its formula, in double precision."""
     config, names = own.config, ("q", "k", "v")
-    state = {key: value.double() for key, value in own.state_dict().items()}
+    state = {key: value.double() for key, value in own.state_dict(keep_vars=True).items()}
     double = x.double()
 
     def mapped(name: str) -> Tensor:
@@ -189,6 +191,65 @@ def test_in_both_directions_it_is_the_sum_over_all() -> None:
     )
     with pytest.raises(ValueError, match=r"attention\.causal is false"):
         own.new_cache(4)
+
+
+NO_DECAY = [name for name, member in MEMBERS.items() if member.decay == "none"]
+REAL = torch.arange(SEQ) < torch.tensor([[SEQ], [8], [4]])
+
+
+@pytest.mark.parametrize("name", NO_DECAY)
+@pytest.mark.parametrize("with_rotary", [False, True])
+def test_of_padding_nothing_is_in_the_sums(name: str, with_rotary: bool) -> None:
+    torch.manual_seed(0)
+    own = replace(MEMBERS[name], causal=False).build(D_MODEL, HEADS)
+    rotary = RotaryConfig().build(D_MODEL, HEADS, SEQ, own.d_head) if with_rotary else None
+    x, upstream = torch.randn(3, SEQ, D_MODEL), torch.randn(3, SEQ, D_MODEL)
+    leaves = [x.requires_grad_(), *own.parameters()]
+    mask = padding_mask(REAL)
+    found = own(x, None, rotary, None, mask)
+    # One text at a time, each with a rule of its own.
+    want = torch.cat([
+        written_out(own, one[None], rotary, lambda i, j, n=n: j < n)
+        for one, n in zip(x, REAL.sum(-1).tolist(), strict=True)
+    ])  # fmt: skip
+    assert_close(found.double(), want, rtol=1e-5, atol=1e-5)
+    gradients = [torch.autograd.grad((y * upstream).sum(), leaves) for y in (found, want)]
+    for mine, slow in zip(*gradients, strict=True):
+        assert_gradients_close(mine, slow)
+    # With a matrix of all pairs, as other masks are taken, it is the same.
+    assert_close(own(x, None, rotary, None, mask.expand(3, 1, SEQ, SEQ)), found)
+    # What stands there is no matter to others, not in a single bit.
+    other = torch.where(REAL[..., None], x, 100 * torch.randn_like(x))
+    assert torch.equal(own(other, None, rotary, None, mask)[REAL], found[REAL])
+
+
+def test_a_text_of_nothing_but_padding_is_finite() -> None:
+    own = LinearConfig(causal=False).build(D_MODEL, HEADS)
+    nothing = torch.zeros(1, SEQ, dtype=torch.bool)
+    x = torch.randn(1, SEQ, D_MODEL, requires_grad=True)
+    y = own(x, mask=padding_mask(nothing))
+    y.sum().backward()
+    assert torch.equal(y, torch.zeros_like(y)) and x.grad is not None
+    assert bool(x.grad.isfinite().all())
+
+
+def test_an_encoder_of_it_compiles_to_the_same_with_padding() -> None:
+    torch._dynamo.reset()
+    attention = LinearConfig(causal=False, norm=RMSNormConfig(), bias=True)
+    model = EncoderConfig(
+        vocab_size=VOCAB, context_length=SEQ, d_model=D_MODEL, num_heads=HEADS, num_layers=1,
+        attention=attention, dropout=0.0, position=RotaryConfig(),
+    ).build(0)  # fmt: skip
+    ids, results = torch.randint(VOCAB, (3, SEQ)), []
+    compiled = torch.compile(model.hidden, backend="aot_eager", fullgraph=True)
+    for hidden in (model.hidden, compiled):
+        model.zero_grad()
+        found = hidden(ids, None, REAL)
+        found[REAL].sin().sum().backward()
+        results.append([found[REAL], *(p.grad for p in model.encoder.parameters())])
+    assert_close(results[1][0], results[0][0], rtol=1e-5, atol=1e-5)
+    for mine, plain in zip(results[1][1:], results[0][1:], strict=True):
+        assert_gradients_close(mine, plain)
 
 
 def make(attention: Any, **over: Any) -> tuple[TransformerLM, Tensor]:

@@ -10,6 +10,7 @@ import torch
 
 from byteloom import config
 from byteloom.model import ModelConfig
+from byteloom.models import EncoderConfig, EncoderDecoderConfig
 from byteloom.nn import ExpertsConfig, MultiHeadConfig, RMSNormConfig, RotaryConfig
 from byteloom.nn.position.scaling import LinearScaling, YaRNScaling
 from byteloom.training.config import RunConfig, resolve_model
@@ -58,11 +59,11 @@ MODELS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a third layer of two sees all": (
         {"attention": {"window": 4}, "full_every": 3},
-        r"full_every is 3, but num_layers only 2: no layer",
+        r"full_every is 3, but there are only 2 layers",
     ),
     "a third layer of two has no places": (
         {"positionless_every": 3},
-        r"positionless_every is 3, but num_layers only 2: no layer",
+        r"positionless_every is 3, but there are only 2 layers",
     ),
     "a window of no layer": (
         {"attention": {"window": 4}, "full_every": 1},
@@ -88,6 +89,38 @@ def test_a_model_refuses_them(name: str) -> None:
     tables, said = MODELS[name]
     with pytest.raises(ValueError, match=said):
         config.load(ModelConfig, {**SIZES, **tables})
+
+
+@pytest.mark.parametrize("kind", [EncoderConfig, EncoderDecoderConfig])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "experts of no layer, all dense",
+        "a third layer of two has no places",
+        "norms of heads that are not normalised",
+        "a network of layers that are none",
+    ],
+)
+def test_other_kinds_refuse_them_too(kind: type, name: str) -> None:
+    tables, said = MODELS[name]
+    attention = {"causal": kind is EncoderDecoderConfig, **tables.get("attention", {})}
+    with pytest.raises(ValueError, match=said):
+        config.load(kind, {**SIZES, **tables, "attention": attention, "position": ROTARY})
+
+
+ROTARY = {"kind": "rotary"}
+
+
+def test_a_layer_of_the_decoder_alone_is_one() -> None:
+    tables = {"positionless_every": 3, "num_decoder_layers": 3, "position": ROTARY}
+    model = config.load(EncoderDecoderConfig, {**SIZES, **tables, "start_id": 0})
+    data = {"train": "x", "tokenizer": "y"}
+    run = config.load(RunConfig, {"model": config.dump(model), "data": data})
+    for counts, wanted in (((1, 3), 3), ((2, 1), None)):
+        few = with_blocks(run, counts).model
+        assert isinstance(few, EncoderDecoderConfig)
+        found = (few.num_layers, few.num_decoder_layers, few.positionless_every)
+        assert found == (*counts, wanted)
 
 
 def test_what_has_an_effect_is_taken() -> None:

@@ -13,7 +13,7 @@ from byteloom.config.dotted import flat
 from byteloom.export.hf.rules import Flat
 from byteloom.model import ModelConfig
 from byteloom.nn import ExpertsConfig, FeedForward
-from byteloom.nn.which_layers import is_each
+from byteloom.nn.layered import is_each
 
 #: What decides how a model learns or how fast it is, but not what it computes.
 _NO_MATTER = ("dropout", "attention.dropout", "attention.backend", "position.layout", "ffn.ratio")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from byteloom.export.hf.rules import Flat, Settings
-from byteloom.nn.which_layers import is_each
+from byteloom.nn.layered import is_each
 
 FULL, SLIDING = "full_attention", "sliding_attention"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from jaxtyping import Bool, Float
@@ -17,6 +17,12 @@ class CrossConfig(HeadsConfig):
 
     kind: Literal["cross"] = "cross"
     """Selects this member."""
+
+    @classmethod
+    def like(cls, other: HeadsConfig) -> CrossConfig:
+        """What looks at another text as ``other`` does at its own."""
+        shared = {key.name: getattr(other, key.name) for key in fields(HeadsConfig)}
+        return cls(**shared | {"kind": "cross"})
 
     def build(self, d_model: int, num_heads: int, d_memory: int | None = None) -> CrossAttention:
         """Makes the module."""

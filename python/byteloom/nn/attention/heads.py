@@ -28,6 +28,11 @@ class HeadsConfig:
     #: Whether position schemes may add to scores.
     takes_bias: ClassVar[bool] = True
 
+    @property
+    def is_by_place(self) -> bool:
+        """Whether who sees whom is a matter of places themselves, and not of distances alone."""
+        return False
+
     kind: str = ""
     """Selects the member."""
     backend: AttentionBackend = "auto"

@@ -44,6 +44,8 @@ class LinearConfig:
 
     #: Whether position schemes may add to scores.
     takes_bias: ClassVar[bool] = False
+    #: Whether who sees whom is a matter of places themselves, and not of distances alone.
+    is_by_place: ClassVar[bool] = False
 
     kind: Literal["linear"] = "linear"
     """Selects this member."""
@@ -161,7 +163,8 @@ class LinearAttention(nn.Module):
             position: the position scheme; ``None`` is none.
             cache: the sums of earlier tokens, to be used and added to.
             mask: True where a query may attend to a key, in place of the causal mask. With one,
-                time and memory grow with the square of the tokens.
+                time and memory grow with the square of the tokens; not where all see each other,
+                and it is the same for all queries: padding, whose keys are then in no sum.
 
         Raises:
             ValueError: a mask over tokens of which only sums were kept.
@@ -208,10 +211,12 @@ class LinearAttention(nn.Module):
     ) -> list[Tensor]:
         """Each of the sums over what is seen, and after what the cache holds."""
         chunk = self.config.chunk
+        if not self.config.causal and (mask is None or mask.shape[-2] == 1):
+            # One sum for all queries, in which padding's keys are nothing.
+            real = [k if mask is None else k * mask.mT for _, k, _ in sums]
+            return [q @ (k.mT @ v) for (q, _, v), k in zip(sums, real, strict=True)]
         if cache is None and mask is not None:
             return [quadratic_sums(q, k, v, log_decay, mask) for q, k, v in sums]
-        if not self.config.causal:
-            return [q @ (k.mT @ v) for q, k, v in sums]
         if cache is None:
             return [chunked_sums(q, k, v, log_decay, None, chunk)[0] for q, k, v in sums]
         if mask is not None and not isinstance(cache, StaticState):

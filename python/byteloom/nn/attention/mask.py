@@ -30,6 +30,16 @@ def document_mask(
     return (same.tril() if causal else same).unsqueeze(-3)
 
 
+def document_places(documents: Int[Tensor, "*batch seq"]) -> Int[Tensor, "*batch seq"]:
+    """Where each token stands in its document: how many of that are before it.
+
+    Example:
+        >>> document_places(torch.tensor([0, 0, 1]))
+        tensor([0, 1, 0])
+    """
+    return document_mask(documents).squeeze(-3).sum(-1) - 1
+
+
 def prefix_mask(prefix: Int[Tensor, "*batch"], seq: int) -> Bool[Tensor, "*batch 1 seq seq"]:
     """True where a key is not after the query, or is one of the first ``prefix``.
 

@@ -44,6 +44,11 @@ class SparseConfig(HeadsConfig):
         if self.summary > 1 and self.pattern != "fixed":
             raise ValueError(f"summary is {self.summary}, but only the fixed pattern has one")
 
+    @property
+    def is_by_place(self) -> bool:
+        """Blocks begin at places that are multiples of the stride."""
+        return self.pattern == "fixed"
+
     def full(self) -> MultiHeadConfig:
         """The same, seeing all: GPT-3 has both kinds in turn (arXiv:2005.14165)."""
         shared = {key.name: getattr(self, key.name) for key in fields(HeadsConfig)}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from byteloom.nn.block.base import Block, BlockConfigBase, Parts, Tokens
+from byteloom.nn.block.base import Block, BlockConfigBase, Part, Parts, Tokens
 
 
 @dataclass(frozen=True)
 class ParallelConfig(BlockConfigBase):
-    """Attention and feed-forward network from one norm (GPT-J), as in Command R."""
+    """All parts from one norm (GPT-J), as in Command R."""
 
     kind: Literal["parallel"] = "parallel"
     """Selects this member."""
@@ -26,8 +26,12 @@ class ParallelBlock(Block):
     def __init__(self, parts: Parts, scale: float = 1.0) -> None:
         super().__init__(parts, scale)
         del self.ln2
+        if parts.cross is not None:
+            del self.ln_cross
 
-    def combine(self, x: Tokens, *how: Any) -> Tokens:
+    def combine(self, x: Tokens, parts: dict[str, Part]) -> Tokens:
         """The formula."""
         normed = self.ln1(x)
-        return x + self.mixed(normed, *how) + self.transformed(normed)
+        for part in parts.values():
+            x = x + part(normed)
+        return x

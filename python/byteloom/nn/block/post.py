@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from byteloom.nn.block.base import Block, BlockConfigBase, Parts, Tokens
+from byteloom.nn.block.base import BlockConfigBase, Part, Parts, SequentialBlock, Tokens
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,9 @@ class PostNormConfig(BlockConfigBase):
         return PostNormBlock(parts, self.residual_scale)
 
 
-class PostNormBlock(Block):
+class PostNormBlock(SequentialBlock):
     """ln1(x + attn(x)), and then ln2(x + ffn(x))."""
 
-    def combine(self, x: Tokens, *how: Any) -> Tokens:
+    def add(self, x: Tokens, part: Part, ln: str) -> Tokens:
         """The formula."""
-        x = self.ln1(x + self.mixed(x, *how))
-        normed: Tokens = self.ln2(x + self.transformed(x))
-        return normed
+        return self.normed(ln, x + part(x))

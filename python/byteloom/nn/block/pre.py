@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from byteloom.nn.attention import AttentionConfig, MultiHeadConfig
-from byteloom.nn.block.base import Block, BlockConfigBase, Parts, Tokens
+from byteloom.nn.block.base import BlockConfigBase, Part, Parts, SequentialBlock, Tokens
 from byteloom.nn.ffn import FeedForwardConfig, SwiGLUConfig
 from byteloom.nn.norm import NormConfig, RMSNormConfig
 
@@ -23,13 +23,12 @@ class PreNormConfig(BlockConfigBase):
         return PreNormBlock(parts, self.residual_scale)
 
 
-class PreNormBlock(Block):
+class PreNormBlock(SequentialBlock):
     """x + attn(ln1(x)), and then x + ffn(ln2(x)): GPT-2, Llama and most since."""
 
-    def combine(self, x: Tokens, *how: Any) -> Tokens:
+    def add(self, x: Tokens, part: Part, ln: str) -> Tokens:
         """The formula."""
-        x = x + self.mixed(self.ln1(x), *how)
-        return x + self.transformed(self.ln2(x))
+        return x + part(self.normed(ln, x))
 
 
 class TransformerBlock(PreNormBlock):

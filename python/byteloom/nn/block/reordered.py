@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from byteloom.nn.block.base import Block, BlockConfigBase, Parts, Tokens
+from byteloom.nn.block.base import BlockConfigBase, Part, Parts, SequentialBlock, Tokens
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,9 @@ class ReorderedNormConfig(BlockConfigBase):
         return ReorderedNormBlock(parts, self.residual_scale)
 
 
-class ReorderedNormBlock(Block):
+class ReorderedNormBlock(SequentialBlock):
     """x + ln1(attn(x)), and then x + ln2(ffn(x))."""
 
-    def combine(self, x: Tokens, *how: Any) -> Tokens:
+    def add(self, x: Tokens, part: Part, ln: str) -> Tokens:
         """The formula."""
-        x = x + self.ln1(self.mixed(x, *how))
-        y: Tokens = x + self.ln2(self.transformed(x))
-        return y
+        return x + self.normed(ln, part(x))

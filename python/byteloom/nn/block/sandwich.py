@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from byteloom.nn.block.base import Block, BlockConfigBase, Parts, Tokens
+from byteloom.nn.block.base import BlockConfigBase, Part, Parts, SequentialBlock, Tokens
 
 
 @dataclass(frozen=True)
@@ -20,16 +20,16 @@ class SandwichConfig(BlockConfigBase):
         return SandwichBlock(parts, self.residual_scale)
 
 
-class SandwichBlock(Block):
+class SandwichBlock(SequentialBlock):
     """x + ln1_out(attn(ln1(x))), and then x + ln2_out(ffn(ln2(x)))."""
 
     def __init__(self, parts: Parts, scale: float = 1.0) -> None:
         super().__init__(parts, scale)
         self.ln1_out = parts.norm.build(parts.d_model)
         self.ln2_out = parts.norm.build(parts.d_model)
+        if parts.cross is not None:
+            self.ln_cross_out = parts.norm.build(parts.d_model)
 
-    def combine(self, x: Tokens, *how: Any) -> Tokens:
+    def add(self, x: Tokens, part: Part, ln: str) -> Tokens:
         """The formula."""
-        x = x + self.ln1_out(self.mixed(self.ln1(x), *how))
-        y: Tokens = x + self.ln2_out(self.transformed(self.ln2(x)))
-        return y
+        return x + self.normed(f"{ln}_out", part(self.normed(ln, x)))

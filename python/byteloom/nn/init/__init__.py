@@ -5,17 +5,13 @@ from typing import TypeAlias
 from byteloom.nn.init.base import InitBase
 from byteloom.nn.init.course import CourseInitConfig
 from byteloom.nn.init.gpt2 import GPT2InitConfig
-from byteloom.nn.init.mup import MuPInitConfig
+from byteloom.nn.init.mup import MuPInitConfig, require_weights_only
 from byteloom.nn.init.normal import NormalInitConfig
 from byteloom.nn.init.roles import Role, weights_by_role
 from byteloom.nn.init.truncated_normal import TruncatedNormalInitConfig
 
 InitConfig: TypeAlias = (
     CourseInitConfig | NormalInitConfig | TruncatedNormalInitConfig | GPT2InitConfig | MuPInitConfig
-)
-#: Those that say weights alone: for models whose logits and rates follow nothing else.
-WeightsInitConfig: TypeAlias = (
-    CourseInitConfig | NormalInitConfig | TruncatedNormalInitConfig | GPT2InitConfig
 )
 
 __all__ = [
@@ -27,6 +23,6 @@ __all__ = [
     "NormalInitConfig",
     "Role",
     "TruncatedNormalInitConfig",
-    "WeightsInitConfig",
+    "require_weights_only",
     "weights_by_role",
 ]

@@ -43,3 +43,20 @@ class MuPInitConfig(InitBase):
     def lr_scales(self, d_model: int) -> dict[str, float]:
         """Adam's steps are as long for all numbers: their sum over the width grows with it."""
         return {"hidden": self.base_width / d_model}
+
+
+def require_weights_only(init: object, whose: str) -> None:
+    """Refuses muP for models of which it does not say what follows the width.
+
+    Args:
+        init: what was chosen.
+        whose: the model: "an encoder" ...
+
+    Raises:
+        ValueError: it is muP.
+    """
+    if isinstance(init, MuPInitConfig):
+        raise ValueError(
+            "init.kind is mup, which says how a decoder's logits and learning rates follow the "
+            f"width; the heads of {whose} are others: choose another kind"
+        )

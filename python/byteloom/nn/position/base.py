@@ -26,6 +26,11 @@ class Position(nn.Module):
         """Acts on queries and keys, in every layer."""
         return x
 
+    @property
+    def is_by_place(self) -> bool:
+        """Whether it tells places themselves, and not distances alone: of the embedded tokens."""
+        return type(self).embed is not Position.embed
+
     #: Whether :meth:`bias` is to be asked.
     has_bias: bool = False
 

@@ -30,7 +30,11 @@ from byteloom.training.step import train_step
 #: Module's name within a block -> the part it belongs to; other names stand for themselves.
 PARTS = {"attn": "attention", "cross": "attention", "ffn": "feed-forward"}
 PARTS |= dict.fromkeys(
-    ("ln1", "ln2", "ln_cross", "ln1_out", "ln2_out", "ln_final", "ln_embedding"), "norms"
+    (
+        *("ln1", "ln2", "ln_cross", "ln1_out", "ln2_out", "ln_cross_out"),
+        *("ln_final", "ln_embedding"),
+    ),
+    "norms",
 )
 
 

@@ -65,7 +65,7 @@ def estimate(
     """
     parameters = count_parameters(run_config.model)
     taken = trace(run_config, machine.type, machine.workspaces)
-    operations = count_operations(run_config, taken, parameters.active)
+    operations = count_operations(run_config, taken)
     memory = count_memory(run_config, taken, machine.type, cache_batch, cache_length)
     needed = needed_bytes(memory.peak.bytes, memory.checkpoint_copy, machine.type)
     verdict = decide(run_config, machine, needed)

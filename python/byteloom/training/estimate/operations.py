@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from byteloom.model import ModelConfig
+import torch
+
 from byteloom.training.config import RunConfig
 from byteloom.training.estimate.stand_in import tokens_of_text
 from byteloom.training.estimate.trace import Trace
 from byteloom.training.plan import Plan
+from byteloom.training.throughput import training_flops
 
 #: In the order of the model.
 _ORDER = ("embeddings", "attention", "feed-forward", "norms", "head")
@@ -42,8 +44,8 @@ class Operations:
     recomputed: float
     """A token, what is done a second time."""
     rule_of_thumb: float
-    """6 N + 12 L d T a token (Chowdhery et al. 2022), which counts the embeddings, too; of other
-    models than decoders, of which not every token meets all, the same as ``token``."""
+    """By :func:`~byteloom.training.throughput.training_flops`, of a decoder 6 N + 12 L d T, which
+    counts the embeddings, too: what a run's ``mfu`` is measured by."""
     tokens: int
     """Of the whole run."""
     run: float
@@ -52,8 +54,8 @@ class Operations:
     """The same with what is done a second time."""
 
 
-def count_operations(run_config: RunConfig, trace: Trace, parameters: int) -> Operations:
-    """Counts them by what a step did, of a model with so many parameters that a token meets."""
+def count_operations(run_config: RunConfig, trace: Trace) -> Operations:
+    """Counts them by what a step did."""
     model, training = run_config.model, run_config.training
     batch = training.batch_size * tokens_of_text(run_config)
     found: dict[str, Counter[str]] = {}
@@ -76,9 +78,8 @@ def count_operations(run_config: RunConfig, trace: Trace, parameters: int) -> Op
     recomputed = sum(part.recomputed for part in parts)
     plan = Plan(training.accumulation, min(training.accumulation_warmup, training.steps))
     tokens = plan.before(training.steps) * batch
-    rule = token
-    if isinstance(model, ModelConfig):
-        rule = 6.0 * parameters + 12 * model.num_layers * model.d_model * model.context_length
+    with torch.device("meta"):
+        rule = training_flops(model.build(), run_config.task)
     return Operations(
         parts,
         scores * (model.context_length + 1) / (2 * model.context_length),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,6 @@ from byteloom.models import (
     AnyModelConfig,
     EncoderConfig,
     EncoderDecoderConfig,
-    ModelConfig,
     TransformerLM,
 )
 from byteloom.models.encoder import Encoder
@@ -56,9 +56,7 @@ def predicted(run_config: RunConfig) -> int:
     model, task = run_config.model, run_config.task
     if isinstance(model, EncoderConfig):
         assert isinstance(task, MaskedConfig)
-        # [CLS] and one [SEP], or two of them.
-        ordinary = model.context_length - (3 if model.next_sentence else 2)
-        return max(1, round(task.rate * ordinary))
+        return task.predicted(model)
     return shapes(run_config, 1)[-1][-1]
 
 
@@ -69,10 +67,11 @@ def tokens_of_text(run_config: RunConfig) -> int:
 
 
 def _lengths(run_config: RunConfig) -> Lengths | None:
-    task = run_config.task
-    if not isinstance(task, SpansConfig):
+    model, task = run_config.model, run_config.task
+    if not isinstance(model, EncoderDecoderConfig):
         return None
-    return Lengths.filling(run_config.model.context_length, task.density, task.mean_span)
+    assert isinstance(task, SpansConfig)
+    return task.lengths(model)
 
 
 def objective(run_config: RunConfig, model: AnyModel) -> Callable[..., Sums]:
@@ -96,14 +95,13 @@ def blocks(model: AnyModelConfig) -> tuple[int, ...]:
 def with_blocks(run_config: RunConfig, counts: Sequence[int]) -> RunConfig:
     """The same run with so many, and with what training would find out for itself."""
     model = run_config.model
-    if isinstance(model, ModelConfig):
-        model = model.with_layers(counts[0])
-    else:
-        model = replace(model, num_layers=counts[0])
+    changes: dict[str, Any] = {"num_layers": counts[0]}
+    for key in ("full_every", "positionless_every"):
+        if (getattr(model, key) or 0) > max(counts):
+            changes[key] = None  # there, none of them is one
     if isinstance(model, EncoderDecoderConfig):
-        start = model.start_id or 0
-        model = replace(model, num_decoder_layers=counts[1], start_id=start)
-    return replace(run_config, model=model)
+        changes |= {"num_decoder_layers": counts[1], "start_id": model.start_id or 0}
+    return replace(run_config, model=replace(model, **changes))
 
 
 def stacks(model: AnyModel) -> dict[str, nn.ModuleList]:

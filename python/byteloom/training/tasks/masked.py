@@ -68,6 +68,12 @@ class MaskedConfig:
                 f"be at least {least}"
             )
 
+    def predicted(self, model: EncoderConfig) -> int:
+        """Tokens of a text that are to be predicted, if none of it is padding."""
+        # [CLS] and one [SEP], or two of them.
+        ordinary = model.context_length - (3 if model.next_sentence else 2)
+        return max(1, round(self.rate * ordinary))
+
     def batches(self, model: EncoderConfig, specials: Specials, reading: Reading) -> MaskedBatches:
         """Makes batches of token files.
 

@@ -58,7 +58,7 @@ class SpansConfig:
                 f"model.start_id is {model.start_id}, but task.start {self.start!r} has the id "
                 f"{start}: give one of them"
             )
-        lengths = Lengths.filling(model.context_length, self.density, self.mean_span)
+        lengths = self.lengths(model)
         found = self.sentinel_ids(specials)
         if len(found) < lengths.spans:
             raise ValueError(
@@ -71,6 +71,10 @@ class SpansConfig:
                 f"model.target_length is {model.decoder_length:,}, but what is cut out makes "
                 f"targets of {lengths.targets:,} ids"
             )
+
+    def lengths(self, model: EncoderDecoderConfig) -> Lengths:
+        """How many ids there are of everything that a text becomes."""
+        return Lengths.filling(model.context_length, self.density, self.mean_span)
 
     def end_id(self, specials: Specials) -> int:
         """The id that ends inputs and targets.
