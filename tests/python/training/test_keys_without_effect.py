@@ -59,11 +59,11 @@ MODELS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a third layer of two sees all": (
         {"attention": {"window": 4}, "full_every": 3},
-        r"full_every is 3, but there are only 2 layers",
+        r"full_every is 3, but no layer has that number: a stack has at most 2",
     ),
     "a third layer of two has no places": (
         {"positionless_every": 3},
-        r"positionless_every is 3, but there are only 2 layers",
+        r"positionless_every is 3, but no layer has that number",
     ),
     "a window of no layer": (
         {"attention": {"window": 4}, "full_every": 1},
