@@ -87,6 +87,8 @@ class ModelConfig(Layered):
     """Selects this member of the whole models, which is meant where nothing is said."""
 
     def __post_init__(self) -> None:
+        if self.embedding_norm and self.norm.kind == "none":
+            raise ValueError("embedding_norm is true, but norm.kind is none: choose a norm")
         # What the parts refuse is refused here, not later: made without memory, on no device.
         with torch.device("meta"):
             self.check_layers()

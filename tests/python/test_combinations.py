@@ -31,7 +31,7 @@ from cached import cached_logits
 from tiny_run import make_data
 
 #: Configurations that must have run, and draws of which so many must be possible.
-RUNS, DRAWS = 200, 650
+RUNS, DRAWS = 200, 900
 CONTEXT = 12
 
 #: Sizes that keep it small, and what would not be a matter of one process and its memory.
@@ -121,7 +121,14 @@ def drawn_tables(draw: Draw, folder: Path) -> dict[str, Any]:
     d_model = 8 * num_heads * draw.chance.choice([1, 2])
     sizes = {"model": {"num_heads": num_heads, "d_model": d_model}}
     data = {"data": {"train": str(folder / "train.npy")}}
-    return config.merge(config.merge(draw.tables(RunConfig), FIXED), {**sizes, **data})
+    tables = config.merge(config.merge(draw.tables(RunConfig), FIXED), {**sizes, **data})
+    # What is nearly always said for nothing would be refused.
+    ffn, position = tables["model"]["ffn"], tables["model"]["position"]
+    if ffn.get("first_dense", 0) == 0 and ffn.get("every", 1) == 1:
+        ffn.pop("dense", None)
+    if "scaling" in position:
+        position["scaling"].setdefault("factor", 2.0)
+    return tables
 
 
 def step(run: Run) -> float:

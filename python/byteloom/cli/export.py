@@ -33,6 +33,7 @@ examples:
   byteloom export runs/tiny --to gguf -o tiny-bf16.gguf --dtype bf16 --checkpoint best
   byteloom export runs/tiny --to onnx -o tiny-onnx
   byteloom export runs/tiny --to hf -o tiny-hf
+  byteloom export runs/chat --to hf -o chat-hf --chat-template chat.jinja
 """
 FORMATS = ("hf", "gguf", "onnx", "nanogpt", "safetensors")
 
@@ -63,6 +64,13 @@ def build_parser() -> argparse.ArgumentParser:
         default="fp32",
         help="type of the weights in the file, for gguf and safetensors",
     )
+    parser.add_argument(
+        "--chat-template",
+        type=Path,
+        metavar="FILE",
+        help="Jinja that makes one text of a conversation, for hf and gguf; it is tried out first. "
+        "Without it, the run's own goes along: an imported model has kept its own",
+    )
     return parser
 
 
@@ -81,10 +89,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> None:
     """Writes the file, and says where it is."""
     with needs_training_extra("byteloom export"):
-        from byteloom.export import open_any_run, write
+        from byteloom.export import chat, open_any_run, write
 
+    template = None if args.chat_template is None else chat.read(args.chat_template)
     source = open_any_run(args.run, args.checkpoint)
-    remarks = write(source, args.to, args.output, args.dtype)
+    remarks = write(source, args.to, args.output, args.dtype, template)
     for remark in remarks:
         say(f"note: {remark}")
     size = source.model.num_parameters()

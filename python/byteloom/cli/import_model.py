@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
     with needs_training_extra("byteloom import"):
         from byteloom.export import hf, importing
         from byteloom.model import TransformerLM
-        from byteloom.training.run_folder import RunFolder
+        from byteloom.training.run_folder import CHAT, ROLES, RunFolder
 
     require_folder(args.output)
     if args.output.exists():
@@ -90,7 +90,11 @@ def run(args: argparse.Namespace) -> None:
             f"the tokenizer has {tokenizer.vocab_size:,} tokens, the model only "
             f"{model.config.vocab_size:,} ids"
         )
-    RunFolder.imported(args.output, model, tokenizer)
+    beside = {CHAT: found.chat_template} if found.chat_template else {}
+    # Another tokenizer has other ids for other purposes.
+    if found.roles is not None and other is None:
+        beside[ROLES] = found.roles.to_json()
+    RunFolder.imported(args.output, model, tokenizer, beside)
     vocab, size = model.config.vocab_size, tokenizer and tokenizer.vocab_size
     figures = {
         "run": str(args.output),
@@ -98,6 +102,7 @@ def run(args: argparse.Namespace) -> None:
         "parameters": model.num_parameters(),
         "vocab_size": vocab,
         "tokenizer_size": size,
+        "chat_template": bool(found.chat_template),
     }
     if args.json:
         print(json.dumps(figures))
@@ -106,8 +111,11 @@ def run(args: argparse.Namespace) -> None:
         f"run           {args.output}\n"
         f"architecture  {found.architecture}\n"
         f"parameters    {model.num_parameters():,}\n"
-        f"tokenizer     {'none' if size is None else f'{size:,} tokens'}"
+        f"tokenizer     {'none' if size is None else f'{size:,} tokens'}\n"
+        f"chat template {'kept' if found.chat_template else 'none'}"
     )
+    for remark in found.remarks:
+        say(f"note: {remark}")
     if found.tokenizer is not None and (before := hf.prefix(args.model)):
         say(f"note: the model is used to {before} before a text: begin prompts with it")
     if size is not None and size != vocab:

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import importlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from byteloom.export import chat
 from byteloom.export.source import AnySource, Source, Which, open_any_run, open_run
 
 __all__ = [
@@ -48,12 +49,20 @@ class Target:
     """Whether it is a folder of files."""
     dtypes: tuple[str, ...] = ("fp32",)
     """The types that weights can have in it."""
+    has_chat: bool = False
+    """Whether a chat template can go with it."""
 
 
 TARGETS = {
-    "hf": Target("byteloom.export.huggingface", "transformers", "transformers", is_folder=True),
+    "hf": Target(
+        "byteloom.export.huggingface", "transformers", "transformers", is_folder=True, has_chat=True
+    ),
     "gguf": Target(
-        "byteloom.export.gguf", "llama.cpp and its kin", "gguf", dtypes=("fp32", "fp16", "bf16")
+        "byteloom.export.gguf",
+        "llama.cpp and its kin",
+        "gguf",
+        dtypes=("fp32", "fp16", "bf16"),
+        has_chat=True,
     ),
     "onnx": Target("byteloom.export.onnx", "ONNX runtimes", "onnx onnxscript", is_folder=True),
     "nanogpt": Target("byteloom.export.nanogpt", "nanoGPT", "byteloom[train]"),
@@ -67,7 +76,11 @@ TARGETS = {
 
 
 def write(
-    source: AnySource, to: str, destination: str | os.PathLike[str], dtype: str = "fp32"
+    source: AnySource,
+    to: str,
+    destination: str | os.PathLike[str],
+    dtype: str = "fp32",
+    chat_template: str | None = None,
 ) -> list[str]:
     """Writes a model in another format.
 
@@ -76,13 +89,15 @@ def write(
         to: the format, one of :data:`TARGETS`.
         destination: the file, or for "hf" and "onnx" the folder; it appears when it is complete.
         dtype: type of the weights in the file.
+        chat_template: what makes one text of a conversation, for "hf" and "gguf": a Jinja program,
+            as transformers has it; ``None``: the one that the run has, if it has one.
 
     Returns:
         What whoever uses the file should know.
 
     Raises:
         ValueError: no such format; one that cannot express this model, with the keys that stand
-            in the way.
+            in the way; a chat template that fails, or where there is no place for one.
         ImportError: a library is missing; the message is what installs it.
         OSError: it cannot be written.
     """
@@ -101,8 +116,9 @@ def write(
     if path.is_dir() != target.is_folder and path.exists():
         raise ValueError(f"{path} is {'no ' if target.is_folder else ''}folder: name another")
     options: dict[str, Any] = {"dtype": dtype} if len(target.dtypes) > 1 else {}
+    source, remarks = _with_chat(source, to, chat_template)
     try:
-        remarks: list[str] = importlib.import_module(target.module).write(source, path, **options)
+        remarks += importlib.import_module(target.module).write(source, path, **options)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "byteloom":
             raise
@@ -113,3 +129,30 @@ def write(
             "that open this read a prompt causally, unless they are given that mask"
         )
     return remarks
+
+
+def _with_chat(source: AnySource, to: str, given: str | None) -> tuple[AnySource, list[str]]:
+    """The source with the chat template that goes along, and what is to be said of it."""
+    if given is None and not (source.chat_template and TARGETS[to].has_chat):
+        return source, []
+    if not TARGETS[to].has_chat:
+        raise ValueError(f"{to} has no place for a chat template, only hf and gguf")
+    why = ""
+    if not isinstance(source, Source):
+        why = f"a chat template is for decoders, and not for {source.model.config.kind}"
+    elif source.tokenizer is None:
+        why = "a chat template goes with a tokenizer, and the run has none"
+    if why and given is not None:
+        raise ValueError(why)
+    if why or source.tokenizer is None:
+        return replace(source, chat_template=""), []
+    if given is not None:
+        remarks = chat.check(given, source.tokenizer, source.roles.tokens)
+        turn = chat.end_of_turn(given, source.tokenizer, source.roles.tokens)
+        roles = source.roles if turn is None else source.roles.ending(turn)
+        return replace(source, chat_template=given, kept=roles), remarks
+    try:
+        return source, chat.check(source.chat_template, source.tokenizer, source.roles.tokens)
+    except ValueError as error:
+        # It is as it came; what it needs to work, such as tools, is not known here.
+        return source, [f"kept as it came, but {error}"]

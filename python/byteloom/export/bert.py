@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from byteloom.export import pretrained
+from byteloom.export.hf.files import SHARD_BYTES
 from byteloom.export.pretrained import (
     Settings,
     State,
@@ -67,19 +69,26 @@ def read(folder: str | os.PathLike[str]) -> Encoder:
     return model.eval()
 
 
-def write(model: Encoder, folder: str | os.PathLike[str], pad_id: int = 0) -> None:
+def write(
+    model: Encoder,
+    folder: str | os.PathLike[str],
+    pad_id: int = 0,
+    *,
+    shard_bytes: int = SHARD_BYTES,
+) -> None:
     """Writes a folder that ``BertForPreTraining`` opens, or without ``next_sentence`` another.
 
     Args:
         model: what is written.
         folder: to make.
         pad_id: the id that fills up.
+        shard_bytes: weights of more are put into several files.
 
     Raises:
         ValueError: BERT does not compute this; the message says what differs.
     """
     settings = settings_of(model) | {"pad_token_id": pad_id}
-    pretrained.write(folder, settings, to_transformers(model))
+    pretrained.write(folder, settings, to_transformers(model), shard_bytes=shard_bytes)
 
 
 def config_of(settings: Settings, next_sentence: bool = True) -> EncoderConfig:
@@ -131,7 +140,7 @@ def settings_of(model: Encoder) -> Settings:
     attention = ours.attention
     if attention.head_size(ours.d_model, ours.num_heads) * ours.num_heads == ours.d_model:
         attention = replace(attention, d_head=None)  # said in another way
-    wanted = replace(ours, ffn=ffn, attention=attention)
+    wanted = replace(ours, ffn=ffn, attention=attention, token_types=_token_types(ours))
     architecture = "BertForPreTraining" if ours.next_sentence else "BertForMaskedLM"
     settings: dict[str, Any] = {
         "architectures": [architecture],
@@ -146,7 +155,7 @@ def settings_of(model: Encoder) -> Settings:
         "intermediate_size": width,
         "hidden_dropout_prob": ours.dropout,
         "attention_probs_dropout_prob": getattr(ours.attention, "dropout", 0.0),
-        "type_vocab_size": ours.token_types,
+        "type_vocab_size": wanted.token_types,
         "tie_word_embeddings": True,
     }
     found = config_of(settings, ours.next_sentence)
@@ -172,7 +181,16 @@ def from_transformers(model: Encoder, state: Mapping[str, Tensor]) -> State:
 
 def to_transformers(model: Encoder) -> State:
     """The model's weights, by their names."""
-    return {_theirs(name): tensor for name, tensor in model.state_dict().items()}
+    found = {_theirs(name): tensor for name, tensor in model.state_dict().items()}
+    if not model.config.token_types:
+        rows, columns = _token_types(model.config), model.config.d_model
+        found[_theirs("token_types.weight")] = torch.zeros(rows, columns)
+    return found
+
+
+def _token_types(ours: EncoderConfig) -> int:
+    """Kinds of segments there, where some must be; what is added to them may be zeros."""
+    return ours.token_types or (2 if ours.next_sentence else 1)
 
 
 def _theirs(name: str) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from byteloom.export import bert, hf, nanogpt, t5
-from byteloom.export.hf import tokenizer_files
+from byteloom.export import bert, chat, hf, nanogpt, t5
+from byteloom.export.hf import roles, tokenizer_files
 from byteloom.export.hf.families import FAMILIES
 from byteloom.export.hf.files import read_json
+from byteloom.export.hf.roles import Roles
 from byteloom.models import AnyModel
 from byteloom.tokenizer import Tokenizer
 
@@ -28,6 +29,12 @@ class Imported:
     """The one beside it, if there is one."""
     architecture: str
     """What it is where it comes from."""
+    roles: Roles | None = None
+    """What special tokens are for; ``None``: nothing is said."""
+    chat_template: str = ""
+    """What makes one text of a conversation; empty: nothing does."""
+    remarks: tuple[str, ...] = ()
+    """What had to be left out, in words."""
 
 
 def read(path: str | os.PathLike[str], *, with_tokenizer: bool = True) -> Imported:
@@ -63,7 +70,7 @@ def read(path: str | os.PathLike[str], *, with_tokenizer: bool = True) -> Import
                     "model alone"
                 ) from None
         name = (settings.get("architectures") or [kind])[0]
-        return Imported(_OTHERS[kind](path), tokenizer, name)
+        return _with_roles(path, Imported(_OTHERS[kind](path), tokenizer, name))
     known = [family.model_type for family in FAMILIES]
     if kind not in known:
         raise ValueError(
@@ -71,4 +78,15 @@ def read(path: str | os.PathLike[str], *, with_tokenizer: bool = True) -> Import
             f"{', '.join(sorted([*known, *_OTHERS]))}"
         )
     model, tokenizer = hf.read(path, with_tokenizer=with_tokenizer)
-    return Imported(model, tokenizer, hf.read_config(path)[0].architecture)
+    return _with_roles(path, Imported(model, tokenizer, hf.read_config(path)[0].architecture))
+
+
+def _with_roles(folder: Path, found: Imported) -> Imported:
+    """The same, with what the folder says of special tokens and conversations."""
+    vocab_size = found.model.config.vocab_size
+    kept, remarks = roles.of_folder(folder, vocab_size, found.tokenizer)
+    template = ""
+    if found.tokenizer is not None:
+        template, more = chat.of_folder(folder)
+        remarks += more
+    return replace(found, roles=kept, chat_template=template, remarks=tuple(remarks))

@@ -1,8 +1,7 @@
-"""A folder as ``save_pretrained`` makes it: ``config.json`` and ``model.safetensors``."""
+"""A folder as ``save_pretrained`` makes it: ``config.json`` and the weights."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -10,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 from torch import Tensor, nn
 
 from byteloom import config
-from byteloom.atomic import atomic_write
+from byteloom.atomic import atomic_path
 from byteloom.config.dotted import flat
-from byteloom.export.hf.files import Weights, read_json
+from byteloom.export.hf import files
+from byteloom.export.hf.files import SHARD_BYTES, Weights, read_json
 from byteloom.nn.attention import AttentionConfig
 from byteloom.nn.ffn import FeedForward, FeedForwardConfig
 from byteloom.nn.ffn.base import FeedForwardBase
@@ -40,8 +39,21 @@ def read(folder: str | os.PathLike[str], model_type: str) -> tuple[Settings, Sta
         return settings, {name: weights[name] for name in weights.names}
 
 
-def write(folder: str | os.PathLike[str], settings: Settings, state: Mapping[str, Tensor]) -> None:
+def write(
+    folder: str | os.PathLike[str],
+    settings: Settings,
+    state: Mapping[str, Tensor],
+    generation: Settings | None = None,
+    shard_bytes: int = SHARD_BYTES,
+) -> None:
     """Writes them; the weights first, so that a folder with settings is whole.
+
+    Args:
+        folder: where to; it is made.
+        settings: what ``config.json`` is to say.
+        state: the weights, by their names there.
+        generation: what ``generation_config.json`` is to say; ``None``: there is none.
+        shard_bytes: weights of more are put into several files.
 
     Raises:
         ValueError: there are settings already.
@@ -50,11 +62,12 @@ def write(folder: str | os.PathLike[str], settings: Settings, state: Mapping[str
     if (folder / "config.json").exists():
         raise ValueError(f"{folder} holds a model already: give another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
-    with atomic_write(folder / "model.safetensors") as file:
-        file.write(safetensors.torch.save(tensors, {"format": "pt"}))
-    with atomic_write(folder / "config.json") as file:
-        file.write(json.dumps(settings, indent=2).encode() + b"\n")
+    files.write(files.pending(state), folder, shard_bytes)
+    if generation is not None:
+        with atomic_path(folder / "generation_config.json") as path:
+            files.write_json(path, generation)
+    with atomic_path(folder / "config.json") as path:
+        files.write_json(path, settings)
 
 
 def with_width(ffn: FeedForwardConfig, layers: nn.ModuleList) -> tuple[FeedForwardConfig, int]:

@@ -10,12 +10,14 @@ from typing import Any, Literal, TypeAlias
 
 from byteloom import checkpoint, config
 from byteloom.checkpoint import Checkpoint
-from byteloom.export.hf.tokenizer_files import begin_and_end
+from byteloom.export import chat
+from byteloom.export.hf import roles
+from byteloom.export.hf.roles import Roles, resolved
 from byteloom.model import ModelConfig, TransformerLM
 from byteloom.models import AnyModel
 from byteloom.tokenizer import Tokenizer
 from byteloom.training.config import RunConfig
-from byteloom.training.run_folder import RunFolder
+from byteloom.training.run_folder import CHAT, ROLES, RunFolder
 
 #: Which checkpoint of a run: a step's, or one of these; "averaged" is the newest, refused if the
 #: run averages no weights.
@@ -38,15 +40,15 @@ class AnySource:
     """What is known of it: ``iteration``, ``best_valid_loss`` and so on."""
     run: dict[str, Any] = field(default_factory=dict)
     """The run's configuration, as nested tables."""
+    kept: Roles | None = None
+    """What special tokens are for, where the model came from; ``None``: their names tell."""
+    chat_template: str = ""
+    """What makes one text of a conversation; empty: nothing does."""
 
     @property
-    def begin_and_end(self) -> tuple[int, int] | None:
-        """The ids that begin and end a text, as for Hugging Face; ``None``: there is none."""
-        begin, end = begin_and_end(self.tokenizer)
-        if self.tokenizer is None or begin is None or end is None:
-            return None
-        special = self.tokenizer.special_tokens
-        return special[begin], special[end]
+    def roles(self) -> Roles:
+        """What special tokens are for."""
+        return resolved(self.kept, self.tokenizer)
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,9 @@ def _open(path: str | os.PathLike[str], which: Which, *, only_decoders: bool = F
     if tokenizer is not None and found.tokenizer not in ("", tokenizer.fingerprint):
         raise ValueError(f"{tokenizer_file} is not the tokenizer that {file} was trained with")
     name = folder.resolve().name
-    more = (tokenizer, name, found.iteration, _figures(found), tables)
+    kept = roles.read(folder / ROLES) if (folder / ROLES).exists() else None
+    template = chat.read(folder / CHAT) if (folder / CHAT).exists() else ""
+    more = (tokenizer, name, found.iteration, _figures(found), tables, kept, template)
     if isinstance(model, TransformerLM):
         return Source(model.eval(), *more)
     return AnySource(model.eval(), *more)

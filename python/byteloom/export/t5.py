@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
 from byteloom.export import pretrained
+from byteloom.export.hf.files import SHARD_BYTES
 from byteloom.export.pretrained import (
     Settings,
     State,
@@ -89,19 +90,29 @@ def read(folder: str | os.PathLike[str]) -> EncoderDecoder:
     return model.eval()
 
 
-def write(model: EncoderDecoder, folder: str | os.PathLike[str], end_id: int = 1) -> None:
+def write(
+    model: EncoderDecoder,
+    folder: str | os.PathLike[str],
+    end_id: int | Sequence[int] = 1,
+    *,
+    shard_bytes: int = SHARD_BYTES,
+) -> None:
     """Writes a folder that ``T5ForConditionalGeneration`` opens.
 
     Args:
         model: what is written.
         folder: to make.
-        end_id: the id that ends a text.
+        end_id: the id that ends a text, or each that does.
+        shard_bytes: weights of more are put into several files.
 
     Raises:
         ValueError: T5 does not compute this; the message says what differs.
     """
     settings = settings_of(model) | {"eos_token_id": end_id}
-    pretrained.write(folder, settings, to_transformers(model))
+    # Where generate() looks first: what is begun with, ended with, and filled up with.
+    keys = ("decoder_start_token_id", "eos_token_id", "pad_token_id")
+    generation = {key: settings[key] for key in keys}
+    pretrained.write(folder, settings, to_transformers(model), generation, shard_bytes)
 
 
 def config_of(settings: Settings) -> EncoderDecoderConfig:

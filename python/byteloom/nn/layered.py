@@ -10,6 +10,7 @@ from byteloom.nn.checks import require_part, require_positive, require_positive_
 from byteloom.nn.ffn import FeedForwardConfig
 from byteloom.nn.norm import NormConfig
 from byteloom.nn.position import Position, PositionConfig, RelativeConfig
+from byteloom.nn.which_layers import require_both, require_experts, require_some
 
 
 class Layered:
@@ -93,10 +94,10 @@ class Layered:
         for key in ("full_every", "positionless_every", "embedding_scale"):
             require_positive_if_given(**{key: getattr(self, key)})
         require_part("dropout", self.dropout)
-        if self.full_every is not None and self.attention == self.attention.full():
-            raise ValueError(
-                f"full_every is {self.full_every}, but without attention.window all layers see all"
-            )
+        for key in ("full_every", "positionless_every"):
+            require_some(key, getattr(self, key), self.depth)
+        require_both(self.full_every, self.attention)
+        require_experts(self.ffn, self.depth)
         position = self.build_position()
         if self.positionless_every is not None and not position.acts_in_layers:
             raise ValueError(

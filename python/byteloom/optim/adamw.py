@@ -10,7 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from byteloom.optim.checks import require_decays, require_eps, require_not_negative
+from byteloom.optim.checks import (
+    require_decays,
+    require_eps,
+    require_not_negative,
+    require_something_decays,
+)
 from byteloom.optim.foreach import alike, call, gradients
 from byteloom.optim.groups import Decayed, LearningRateScale, parameter_groups
 
@@ -39,6 +44,7 @@ class AdamWConfig:
     def __post_init__(self) -> None:
         check_hyperparameters(0.0, self.betas, self.eps, self.weight_decay)
         require_eps(self.eps)
+        require_something_decays(self.weight_decay, self.decayed)
 
     def build(self, model: nn.Module) -> AdamW:
         """Makes the optimizer of a model."""

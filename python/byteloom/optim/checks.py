@@ -18,6 +18,19 @@ def require_not_negative(**settings: float) -> None:
             raise ValueError(f"{name} is {value}; it must be finite")
 
 
+def require_something_decays(weight_decay: float, decayed: object) -> None:
+    """Refuses to say what decays where nothing does.
+
+    Raises:
+        ValueError: naming both.
+    """
+    if weight_decay == 0 and decayed != "matrices":
+        raise ValueError(
+            f"decayed is {decayed!r}, but weight_decay is 0: nothing decays; give a weight_decay, "
+            "or leave decayed out"
+        )
+
+
 def require_decays(betas: tuple[float, float]) -> None:
     """Refuses decays of running means with which nothing is learned.
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from byteloom.optim.checks import require_decays, require_not_negative
+from byteloom.optim.checks import require_decays, require_not_negative, require_something_decays
 from byteloom.optim.foreach import alike, call, gradients
 from byteloom.optim.groups import Decayed, LearningRateScale, parameter_groups
 
@@ -31,6 +31,7 @@ class LionConfig:
 
     def __post_init__(self) -> None:
         _check(0.0, self.betas, self.weight_decay)
+        require_something_decays(self.weight_decay, self.decayed)
 
     def build(self, model: nn.Module) -> Lion:
         """Makes the optimizer of a model."""

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from byteloom.optim.adamw import check_hyperparameters, update_group
-from byteloom.optim.checks import require_eps, require_momentum
+from byteloom.optim.checks import require_eps, require_momentum, require_something_decays
 from byteloom.optim.foreach import alike, call, gradients
 from byteloom.optim.groups import Decayed, LearningRateScale, parameter_groups
 
@@ -52,6 +52,7 @@ class MuonConfig:
         check_hyperparameters(0.0, self.betas, self.eps, self.weight_decay)
         require_eps(self.eps)
         _check(self.momentum, self.ns_steps)
+        require_something_decays(self.weight_decay, self.decayed)
 
     def build(self, model: nn.Module) -> Muon:
         """Makes the optimizer of a model."""

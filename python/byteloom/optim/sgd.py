@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from byteloom.optim.checks import require_momentum, require_not_negative
+from byteloom.optim.checks import require_momentum, require_not_negative, require_something_decays
 from byteloom.optim.foreach import alike, call, gradients
 from byteloom.optim.groups import Decayed, LearningRateScale, parameter_groups
 
@@ -35,6 +35,12 @@ class SGDConfig:
 
     def __post_init__(self) -> None:
         _check(0.0, self.momentum, self.dampening, self.weight_decay, self.nesterov)
+        require_something_decays(self.weight_decay, self.decayed)
+        if self.dampening and not self.momentum:
+            raise ValueError(
+                f"dampening is {self.dampening}, but momentum is 0: there is no velocity that "
+                "gradients go into"
+            )
 
     def build(self, model: nn.Module) -> SGD:
         """Makes the optimizer of a model."""

@@ -26,6 +26,7 @@ from byteloom.optim import (
 from byteloom.optim.narrow import Rounding
 from byteloom.tokenizer import Tokenizer
 from byteloom.training.data_config import DataConfig, require_train, separator_id, specials_of
+from byteloom.training.effect import require_effect
 from byteloom.training.tasks import MaskedConfig, PrefixConfig, SpansConfig, TaskConfig
 from byteloom.training.tasks.prompt import check_prompt
 
@@ -247,12 +248,16 @@ def resolve_model(tables: Mapping[str, Any], source: str | os.PathLike[str] = ""
     """
     model = tables.get("model", {})
     if isinstance(model, Mapping) and "vocab_size" not in model:
-        # Any size will do to check everything else first.
-        data = config.load(RunConfig, _with_vocab_size(tables, 1), source).data
+        # Any size will do to check everything else first, if it has the one id that can be named.
+        start = model.get("start_id")
+        size = 1 + max(0, start) if isinstance(start, int) else 1
+        data = config.load(RunConfig, _with_vocab_size(tables, size), source).data
         # A preset's vocabulary is that of its own tokenizer, not of this one.
         if data.tokenizer is not None or "preset" not in model:
             tables = _with_vocab_size(tables, _vocab_size(data))
-    return config.load(RunConfig, tables, source)
+    run = config.load(RunConfig, tables, source)
+    require_effect(run)
+    return run
 
 
 def _with_start(run: RunConfig) -> AnyModelConfig:

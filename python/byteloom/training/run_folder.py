@@ -7,13 +7,14 @@
 - ``checkpoints/best.safetensors``: the weights with the best validation loss
 - ``batches-000500.safetensors``: what a step learned from whose loss was not finite
 - ``sample.txt``: what the model writes in the end
+- ``special_tokens.json``, ``chat_template.jinja``: of a model from elsewhere, for exports
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -30,6 +31,8 @@ from byteloom.tokenizer import Tokenizer
 from byteloom.training.config import RunConfig
 from byteloom.training.data_config import DataConfig
 
+#: Of a model from elsewhere: what special tokens are for, and what makes a text of a conversation.
+BESIDE = ROLES, CHAT = "special_tokens.json", "chat_template.jinja"
 _NAME = re.compile(r"step-(\d+)\.safetensors")
 
 
@@ -61,14 +64,30 @@ class RunFolder:
         folder.checkpoint_folder.mkdir(parents=True, exist_ok=True)
         if run_config.data.tokenizer is not None:
             Tokenizer.load(run_config.data.tokenizer).save(folder.tokenizer_file)
+        if run_config.training.start is not None:
+            folder._take_over(cls(run_config.training.start))
         # Last: a folder with a configuration is a run.
         with atomic_write(folder.config_file) as file:
             file.write(config.to_toml(run_config).encode())
         return folder
 
+    def _take_over(self, other: RunFolder) -> None:
+        """What belongs to the same tokenizer in the run that this one begins with."""
+        tokenizer = self.load_tokenizer()
+        if tokenizer is None or tokenizer != other.load_tokenizer():
+            return
+        for name in BESIDE:
+            if (other.path / name).exists():
+                with atomic_write(self.path / name) as file:
+                    file.write((other.path / name).read_bytes())
+
     @classmethod
     def imported(
-        cls, path: str | os.PathLike[str], model: AnyModel, tokenizer: Tokenizer | None
+        cls,
+        path: str | os.PathLike[str],
+        model: AnyModel,
+        tokenizer: Tokenizer | None,
+        beside: Mapping[str, str] | None = None,
     ) -> RunFolder:
         """Makes the folder of a model that comes from elsewhere, at step 0: whole or not at all.
 
@@ -78,6 +97,7 @@ class RunFolder:
             path: the folder to make.
             model: with its weights.
             tokenizer: the one it was trained with, if there is one; only decoders can do without.
+            beside: those of ``BESIDE`` that there are, and what is in them.
 
         Raises:
             ValueError: something is there already.
@@ -101,6 +121,8 @@ class RunFolder:
             made.checkpoint_folder.mkdir()
             if tokenizer is not None:
                 tokenizer.save(made.tokenizer_file)
+            for name, text in (beside or {}).items():
+                (made.path / name).write_text(text, "utf-8")
             made.save(state, keep=1)
             made.config_file.write_text(config.to_toml(run_config), "utf-8")
         return folder
@@ -145,7 +167,7 @@ class RunFolder:
             )
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"{self.path} is a file, not a folder for a run")
-        known = {self.tokenizer_file.name, self.checkpoint_folder.name}
+        known = {self.tokenizer_file.name, self.checkpoint_folder.name, *BESIDE}
         if self.path.exists() and any(p.name not in known for p in self.path.iterdir()):
             raise ValueError(f"{self.path} holds other files, and no run: give another -o")
 

@@ -111,6 +111,7 @@ def test_the_command_says_what_it_was(folder: Path, capsys: pytest.CaptureFixtur
         "parameters": 257 * 32 + 32 * 32 + 2 * (12 * 32 * 32 + 13 * 32) + 64,
         "vocab_size": 257,
         "tokenizer_size": 257,
+        "chat_template": False,
     }
 
 

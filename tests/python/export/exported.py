@@ -130,7 +130,7 @@ MODELS = {
     ),
     "qwen3moe": tiny(
         attention=MultiHeadConfig(qk_norm=RMSNormConfig(), num_kv_heads=2, d_head=24),
-        ffn=experts(gate="softmax_top_k", normalise=False),
+        ffn=experts(gate="softmax_top_k"),
     ),
     "qwen2moe": tiny(
         attention=MultiHeadConfig(bias=True, num_kv_heads=2),

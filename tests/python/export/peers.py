@@ -109,12 +109,12 @@ PEERS["llama with all of yarn"][1]["rope_parameters"] |= {
 PEERS["llama3"][1]["rope_parameters"] |= {"low_freq_factor": 1.0, "high_freq_factor": 4.0}
 
 
-def make_peer(name: str) -> Any:
+def make_peer(name: str, **over: Any) -> Any:
     """One of them, in evaluation mode: every weight counts, gains and biases among them."""
     model_type, more = PEERS[name]
     sizes = {"vocab_size": VOCAB} if model_type == "gpt2" else SIZES
     none = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
-    config = transformers.AutoConfig.for_model(model_type, **{**sizes, **none, **more})
+    config = transformers.AutoConfig.for_model(model_type, **{**sizes, **none, **more, **over})
     # The only way of computing attention that knows soft caps.
     model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager")
     by_chance(model)

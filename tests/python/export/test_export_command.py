@@ -21,7 +21,7 @@ from byteloom.export import safetensors as weights
 from byteloom.export.expressible import differences
 from byteloom.model import ModelConfig
 from byteloom.training.run_folder import RunFolder
-from tiny_run import make_data, write_toml
+from tiny_run import END, make_data, write_toml
 
 
 @pytest.fixture(scope="module")
@@ -118,12 +118,12 @@ def test_one_checkpoint_is_enough(folder: Path, tmp_path: Path) -> None:
     assert (
         inside.iteration == 10
         and inside.tokenizer is not None
-        and inside.begin_and_end == (256, 256)
+        and inside.roles.tokens == {"bos_token": END, "eos_token": END}
     )
     alone = tmp_path / "alone.safetensors"
     alone.write_bytes(file.read_bytes())
     found = open_run(alone)
-    assert found.tokenizer is None and found.begin_and_end is None
+    assert found.tokenizer is None and found.roles.tokens["eos_token"] is None
     assert torch.equal(found.model.lm_head.weight, inside.model.lm_head.weight)
 
 

@@ -300,7 +300,6 @@ def pre_of(path: Path) -> str:
         ),
         (replace(MODELS["gemma2"], logit_soft_cap=None), "logit_soft_cap is missing"),
         (tiny(ffn=experts(every=2)), "llama, .*: ffn.every is 2, not 1"),
-        (tiny(ffn=experts(first_dense=2)), "ffn.first_dense is 2"),
         (tiny(ffn=experts(gate="sigmoid")), "ffn.gate is 'sigmoid', not 'softmax' or 'softmax_to"),
         (tiny(ffn=experts(normalise=False)), "llama, .*: ffn.normalise is False, not True"),
         (

@@ -217,6 +217,20 @@ def test_settings_of_transformers_4_are_understood(tmp_path: Path) -> None:
         assert_same(model(ids()), peer(ids()).logits)
 
 
+@pytest.mark.parametrize("kind", ["linear", "yarn", "llama3"])
+def test_positions_that_were_stretched_by_1_are_not(kind: str, tmp_path: Path) -> None:
+    rope = {"rope_type": kind, "rope_theta": 1e4, "factor": 1.0}
+    rope |= {"low_freq_factor": 1.0, "high_freq_factor": 4.0} if kind == "llama3" else {}
+    if kind != "linear":
+        rope["original_max_position_embeddings"] = 16
+    peer = make_peer("llama2", rope_parameters=rope)
+    peer.save_pretrained(tmp_path)
+    model, _ = hf.read(tmp_path)
+    assert model.config.position.scaling is None
+    with torch.no_grad():
+        assert_same(model(ids()), peer(ids()).logits)
+
+
 def test_weights_in_several_files_are_one_model(tmp_path: Path) -> None:
     peer = make_peer("qwen2")
     peer.save_pretrained(tmp_path / "theirs", max_shard_size="30KB")

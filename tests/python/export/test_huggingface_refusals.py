@@ -176,7 +176,7 @@ def test_a_folder_appears_whole_or_not_at_all(
     with pytest.raises(FileNotFoundError, match="no folder"):
         hf.write(model, None, tmp_path / "no" / "out")
 
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr(hf, "card", fails)

@@ -14,7 +14,8 @@ import byteloom as bl
 from byteloom import presets
 from byteloom.export import hf
 from byteloom.export.hf.families import FAMILIES
-from byteloom.export.hf.tokenizer_files import begin_and_end, write
+from byteloom.export.hf.roles import begin_and_end
+from byteloom.export.hf.tokenizer_files import write
 from byteloom.model import ModelConfig
 from byteloom.nn import MultiHeadConfig
 

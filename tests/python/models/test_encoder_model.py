@@ -166,8 +166,8 @@ def test_without_the_second_head_it_is_another_class(tmp_path: Path) -> None:
             "model.attention.window none; here it is 3",
         ),
         (
-            {"attention": replace(BERTS, window=3), "full_every": 1},
-            "model.attention.window none; here it is 3|model.full_every none; here it is 1",
+            {"attention": replace(BERTS, window=3), "full_every": 2, "num_layers": 2},
+            "model.attention.window none; here it is 3|model.full_every none; here it is 2",
         ),
         ({"embedding_scale": 4.0}, "model.embedding_scale none; here it is 4.0"),
         ({"embedding_norm": False}, "model.embedding_norm True; here it is False"),

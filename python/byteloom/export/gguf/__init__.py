@@ -24,6 +24,7 @@ from byteloom.export.gguf.gpt2 import GPT2
 from byteloom.export.gguf.llama import Llama, Qwen2, Qwen3, SmolLM3
 from byteloom.export.gguf.olmo2 import Olmo2
 from byteloom.export.gguf.vocabulary import vocabulary
+from byteloom.export.hf.roles import as_list
 from byteloom.export.source import Source
 from byteloom.model import ModelConfig
 
@@ -123,12 +124,35 @@ def _add_vocabulary(writer: Any, source: Source) -> list[str]:
     if found.merges:
         writer.add_token_merges(found.merges)
     writer.add_add_bos_token(False)
-    if source.begin_and_end is None:
-        return [*found.remarks, "no token ends a text: llama.cpp takes number 11 for it"]
-    begin, end = source.begin_and_end
-    writer.add_bos_token_id(begin)
+    if source.chat_template:
+        writer.add_chat_template(source.chat_template)
+    return [*found.remarks, *_add_roles(writer, source)]
+
+
+def _add_roles(writer: Any, source: Source) -> list[str]:
+    """What begins a text, what ends it, or a turn in a conversation, and what fills up."""
+    roles = source.roles
+    special = {} if source.tokenizer is None else source.tokenizer.special_tokens
+    ids = {role: special.get(token or "") for role, token in roles.tokens.items()}
+    ends = as_list(roles.generation.get("eos_token_id"))
+    end = ids.get("eos_token")
+    if end is None:
+        end = next(iter(ends), None)
+    if (begin := ids.get("bos_token")) is not None:
+        writer.add_bos_token_id(begin)
+    if (pad := ids.get("pad_token")) is not None:
+        writer.add_pad_token_id(pad)
+    if end is None:
+        return ["no token ends a text: llama.cpp takes number 11 for it"]
     writer.add_eos_token_id(end)
-    return found.remarks
+    others = [one for one in ends if one != end]
+    if others:
+        writer.add_eot_token_id(others[0])
+    if others[1:]:
+        names = {token: text for text, token in special.items()}
+        left = ", ".join(names.get(one, str(one)) for one in others[1:])
+        return [f"llama.cpp has two tokens that end a text; {left} is none of them"]
+    return []
 
 
 def _add_bf16(writer: Any, name: str, tensor: Tensor) -> None:

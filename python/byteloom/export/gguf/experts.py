@@ -67,14 +67,10 @@ class Mixtral(llama.Llama):
     def more_problems(self, config: ModelConfig) -> list[str]:
         """Weights, groups, and networks that some models lack."""
         ffn, found = settings(config), []
-        # Of the chosen ones alone, a softmax adds up to 1 anyway.
-        adds_up = ffn.normalise or ffn.gate == "softmax_top_k"
-        if self.normalises is not None and adds_up != self.normalises:
+        if self.normalises is not None and ffn.normalise != self.normalises:
             found.append(f"ffn.normalise is {ffn.normalise}, not {self.normalises}")
         if not self.has_groups and ffn.top_groups < ffn.num_groups:
             found.append(f"ffn.top_groups is {ffn.top_groups}, not all {ffn.num_groups}")
-        if ffn.first_dense >= config.num_layers:
-            found.append(f"ffn.first_dense is {ffn.first_dense}, which leaves no layer experts")
         if ffn.first_dense:
             found += _other_network("ffn.dense", ffn.dense)
         if ffn.shared is not None:

@@ -13,19 +13,17 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from byteloom.atomic import atomic_folder
 from byteloom.export.hf import files, tokenizer_files, weights
 from byteloom.export.hf.card import card
 from byteloom.export.hf.families import FAMILIES
 from byteloom.export.hf.family import Family, refusal
+from byteloom.export.hf.files import SHARD_BYTES
+from byteloom.export.hf.roles import IDS, Roles, by_names
 from byteloom.export.hf.tokenizer_files import prefix
 from byteloom.model import ModelConfig, TransformerLM
 from byteloom.tokenizer import Tokenizer
-
-#: Weights of more than so many bytes are put into several files.
-SHARD_BYTES = 5 * 10**9
 
 __all__ = ["SHARD_BYTES", "family_of", "prefix", "read", "read_config", "write"]
 
@@ -37,6 +35,8 @@ def write(
     *,
     figures: Mapping[str, object] | None = None,
     shard_bytes: int = SHARD_BYTES,
+    roles: Roles | None = None,
+    chat_template: str = "",
 ) -> None:
     """Writes a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` open, or nothing.
 
@@ -52,6 +52,8 @@ def write(
         folder: to make.
         figures: what the model card tells beside the sizes.
         shard_bytes: weights of more are put into several files.
+        roles: what special tokens are for; ``None``: as their names tell.
+        chat_template: goes with the tokenizer, as it is; empty: there is none.
 
     Raises:
         ValueError: no architecture computes this; the message says which keys are in the way. Or
@@ -68,21 +70,27 @@ def write(
         )
     settings = family.write(model.config)
     seen = family.read(settings)
-    special = {} if tokenizer is None else tokenizer.special_tokens
-    begin, end = tokenizer_files.begin_and_end(tokenizer)
-    ids: dict[str, Any] = {
-        "bos_token_id": None if begin is None else special[begin],
-        "eos_token_id": None if end is None else special[end],
-        "pad_token_id": None,
-    }
+    roles, nothing = roles or by_names(tokenizer), dict.fromkeys(IDS)
     dtype = str(model.token_embeddings.weight.dtype).removeprefix("torch.")
     with atomic_folder(folder) as unfinished:
-        files.write_json(unfinished / "config.json", {**settings, **ids, "dtype": dtype})
-        files.write_json(unfinished / "generation_config.json", ids)
+        settings = {**settings, **nothing, **roles.model, "dtype": dtype}
+        files.write_json(unfinished / "config.json", settings)
+        generation = {**nothing, **roles.generation}
+        files.write_json(unfinished / "generation_config.json", generation)
         if tokenizer is not None:
-            tokenizer_files.write(tokenizer, unfinished, model.config.context_length)
+            length = model.config.context_length
+            tokenizer_files.write(tokenizer, unfinished, length, roles, chat_template)
         files.write(list(weights.pending(model, family, seen)), unfinished, shard_bytes)
-        text = card(model, folder.name, family, figures or {})
+        text = card(
+            model,
+            folder.name,
+            family.architecture,
+            figures or {},
+            tokenizer_opener="PreTrainedTokenizerFast"
+            if family.overrules_tokenizers
+            else "AutoTokenizer",
+            is_chat=bool(chat_template),
+        )
         (unfinished / "README.md").write_text(text, "utf-8")
 
 

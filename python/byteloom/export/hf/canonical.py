@@ -88,7 +88,7 @@ def _say_experts(keys: Flat, model: ModelConfig, ffn: ExpertsConfig) -> None:
         with torch.device("meta"):
             keys[f"ffn.{part}.d_ff"] = network.build(model.d_model).w1.weight.shape[0]
     if ffn.gate == "softmax_top_k":  # in other words
-        keys |= {"ffn.gate": "softmax", "ffn.normalise": True}
+        keys["ffn.gate"] = "softmax"
     if ffn.top_groups == ffn.num_groups:
         keys |= {"ffn.num_groups": 1, "ffn.top_groups": 1}
 

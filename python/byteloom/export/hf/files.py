@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,11 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from byteloom.atomic import atomic_path
+
 ONE, INDEX = "model.safetensors", "model.safetensors.index.json"
+#: Weights of more than so many bytes are put into several files.
+SHARD_BYTES = 5 * 10**9
 
 
 class Weights:
@@ -76,6 +80,14 @@ class Pending:
     make: Callable[[], Tensor]
 
 
+def pending(tensors: Mapping[str, Tensor]) -> list[Pending]:
+    """Those that are there already, each copied when its file is written."""
+    return [
+        Pending(name, tensor.numel() * tensor.element_size(), tensor.detach().cpu().clone)
+        for name, tensor in tensors.items()
+    ]
+
+
 def write(tensors: Sequence[Pending], folder: Path, shard_bytes: int) -> None:
     """Writes them, into several files and an index if they are more than ``shard_bytes``."""
     shards: list[list[Pending]] = [[]]
@@ -89,7 +101,8 @@ def write(tensors: Sequence[Pending], folder: Path, shard_bytes: int) -> None:
         name = ONE if n == 1 else f"model-{i:05d}-of-{n:05d}.safetensors"
         where |= {tensor.name: name for tensor in shard}
         made = {tensor.name: tensor.make().contiguous() for tensor in shard}
-        safetensors.torch.save_file(made, folder / name, {"format": "pt"})
+        with atomic_path(folder / name) as path:
+            safetensors.torch.save_file(made, path, {"format": "pt"})
     if n > 1:
         total = sum(tensor.size for tensor in tensors)
         write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": where})

@@ -40,6 +40,8 @@ class Rotary:
                 f"rope_type is {kind!r}: byteloom has default, linear, llama3 and yarn"
             )
         scaling: Flat = {"kind": kind, "factor": float(said["factor"])}
+        if scaling["factor"] == 1 and (kind != "yarn" or _attention_factor(said) == 1):
+            return  # which scales nothing
         if kind != "linear":
             original = said.get("original_max_position_embeddings")
             scaling["original_context"] = original or settings["max_position_embeddings"]

@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from byteloom import _rust
 from byteloom.export.hf.files import read_json, write_json
+from byteloom.export.hf.roles import EXTRA, Roles, by_names
 from byteloom.tokenizer import Tokenizer
-
-#: What begins and ends texts, by the names that are used for it; the first that is there counts.
-_BEGIN = ("<|begin_of_text|>", "<s>", "<bos>", "<|bos|>", "<BOS_TOKEN>", "<|endoftext|>")
-_END = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<|eos|>", "<EOS_TOKEN>")
-
-
-def begin_and_end(tokenizer: Tokenizer | None) -> tuple[str | None, str | None]:
-    """The special tokens that begin and end a text; by other names: the first of all does both.
-
-    Example:
-        >>> begin_and_end(Tokenizer({i: bytes([i]) for i in range(256)}, [], ["<s>", "</s>"]))
-        ('<s>', '</s>')
-    """
-    special = {} if tokenizer is None else tokenizer.special_tokens
-    end = _first(_END, special) or next(iter(special), None)
-    return _first(_BEGIN, special) or end, end
-
-
-def _first(names: Sequence[str], special: dict[str, int]) -> str | None:
-    return next((name for name in names if name in special), None)
+from byteloom.training.run_folder import CHAT
 
 
 def write(
-    tokenizer: Tokenizer, folder: Path, context_length: int, roles: Mapping[str, str] | None = None
+    tokenizer: Tokenizer,
+    folder: Path,
+    context_length: int,
+    roles: Roles | None = None,
+    chat_template: str = "",
 ) -> None:
     """Writes what ``AutoTokenizer`` opens: ids are byteloom's, and none is added.
 
@@ -41,23 +27,39 @@ def write(
         tokenizer: what is written.
         folder: where to.
         context_length: the longest text.
-        roles: special tokens by what they are for, ``mask_token`` say, beside what begins and ends.
+        roles: what special tokens are for; ``None``: as their names tell.
+        chat_template: goes with it; empty: there is none.
     """
     tokenizer.save(folder / "tokenizer.json")
-    begin, end = begin_and_end(tokenizer)
+    roles = by_names(tokenizer) if roles is None else roles
     settings: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": context_length,
-        "bos_token": begin,
-        "eos_token": end,
+        "bos_token": None,
+        "eos_token": None,
         "add_bos_token": False,
         "add_eos_token": False,
         "add_prefix_space": False,
         # Else decoding takes away spaces before full stops.
         "clean_up_tokenization_spaces": False,
-        **(roles or {}),
+        **roles.tokens,
     }
+    if roles.extra:
+        settings[EXTRA] = list(roles.extra)
     write_json(folder / "tokenizer_config.json", settings)
+    if roles.plain:
+        _let_be_shown(folder / "tokenizer.json", roles.plain)
+    if chat_template:
+        (folder / CHAT).write_text(chat_template, "utf-8")
+
+
+def _let_be_shown(path: Path, tokens: Collection[str]) -> None:
+    """Makes tokens those that decoding does not leave out with the special ones."""
+    parts = read_json(path)
+    for one in parts["added_tokens"]:
+        if one["content"] in tokens:
+            one["special"] = False
+    write_json(path, parts)
 
 
 def read(folder: Path) -> Tokenizer | None:

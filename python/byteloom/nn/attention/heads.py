@@ -60,6 +60,11 @@ class HeadsConfig:
         for key in ("num_kv_heads", "d_head", "soft_cap", "scale"):
             require_positive_if_given(**{key: getattr(self, key)})
         require_part("attention.dropout", self.dropout)
+        if self.qk_norm_over != "head" and self.qk_norm is None:
+            raise ValueError(
+                f"qk_norm_over is {self.qk_norm_over}, but there is no qk_norm: say of what kind "
+                "(qk_norm.kind), or leave it out"
+            )
         if self.dropout and self.backend == "flex":
             raise ValueError(
                 "attention.dropout is nothing for backend flex, which has no weights to drop: "

@@ -40,6 +40,11 @@ class WSDConfig:
             )
         if self.decay_steps is not None:
             check_steps("decay_steps", self.decay_steps, least=1)
+            if self.decay_fraction != 0.2:
+                raise ValueError(
+                    f"schedule.decay_steps is {self.decay_steps} and decay_fraction "
+                    f"{self.decay_fraction}: give one of them"
+                )
 
     def build(self, steps: int) -> Callable[[int], float]:
         """The learning rate of the next step by steps done, in a run of ``steps``.

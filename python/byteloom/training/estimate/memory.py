@@ -159,8 +159,10 @@ def _longest(config: AnyModelConfig) -> int:
 def _cache_of_pair(config: EncoderDecoderConfig, batch: int, length: int) -> int:
     # The ledger answers where ids are looked at.
     with FakeTensorMode(), Ledger(), torch.random.fork_rng(devices=[]), torch.no_grad():
-        few = 1 if config.has_equal_layers() else config.decoder_layers
-        model = replace(config, num_layers=1, num_decoder_layers=few).build()
+        is_one_enough = config.has_equal_layers()
+        few = 1 if is_one_enough else config.decoder_layers
+        read = 1 if is_one_enough else config.num_layers
+        model = replace(config, num_layers=read, num_decoder_layers=few).build()
         cache = DecoderCache(model.decoder.new_cache(length))
         memory = torch.zeros(batch, config.context_length, config.d_model)
         model.next_logits(torch.zeros(batch, 1, dtype=torch.long), cache, memory)

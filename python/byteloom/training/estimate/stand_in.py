@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -93,11 +94,14 @@ def blocks(model: AnyModelConfig) -> tuple[int, ...]:
 
 def with_blocks(run_config: RunConfig, counts: Sequence[int]) -> RunConfig:
     """The same run with so many, and with what training would find out for itself."""
-    model = replace(run_config.model, num_layers=counts[0])
+    model = run_config.model
+    changes: dict[str, Any] = {"num_layers": counts[0]}
+    for key in ("full_every", "positionless_every"):
+        if (getattr(model, key) or 0) > max(counts):
+            changes[key] = None  # there, none of them is one
     if isinstance(model, EncoderDecoderConfig):
-        start = model.start_id or 0
-        model = replace(model, num_decoder_layers=counts[1], start_id=start)
-    return replace(run_config, model=model)
+        changes |= {"num_decoder_layers": counts[1], "start_id": model.start_id or 0}
+    return replace(run_config, model=replace(model, **changes))
 
 
 def stacks(model: AnyModel) -> dict[str, nn.ModuleList]:

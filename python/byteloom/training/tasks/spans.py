@@ -52,7 +52,12 @@ class SpansConfig:
             ValueError: what is missing.
         """
         self.end_id(specials)
-        self.start_id(specials)
+        start = self.start_id(specials)
+        if self.start is not None and model.start_id not in (None, start):
+            raise ValueError(
+                f"model.start_id is {model.start_id}, but task.start {self.start!r} has the id "
+                f"{start}: give one of them"
+            )
         lengths = self.lengths(model)
         found = self.sentinel_ids(specials)
         if len(found) < lengths.spans:

@@ -91,12 +91,31 @@ class ExpertsConfig:
             )
         if self.shared_gate and self.shared is None:
             raise ValueError("shared_gate scales a shared expert: choose one with shared.kind")
+        self._require_effect()
+
+    def _require_effect(self) -> None:
+        """Refuses what would be said for nothing beside other keys."""
+        if self.gate == "softmax_top_k" and not self.normalise:
+            raise ValueError(
+                "normalise is false, but the gate softmax_top_k makes weights that add up to 1: "
+                "leave it out, or choose the gate softmax"
+            )
+        if self.balance_rate is not None and self.top_k == self.num_experts:
+            raise ValueError(
+                f"balance_rate is {self.balance_rate}, but top_k {self.top_k} takes all experts: "
+                "a bias would change no choice"
+            )
+        if self.dense != SwiGLUConfig() and not self.first_dense and self.every == 1:
+            raise ValueError(
+                "dense is what layers without experts have, but all have some: give first_dense or "
+                "every, or leave it out"
+            )
 
     def at(self, index: int) -> ExpertsConfig | DenseConfig:
         """What the layer has, the first of which is 0; all would have it, if that were said."""
         if index < self.first_dense or (index + 1) % self.every:
             return self.dense
-        return replace(self, first_dense=0, every=1)
+        return replace(self, first_dense=0, every=1, dense=SwiGLUConfig())
 
     def build(self, d_model: int) -> Experts:
         """Makes the module."""

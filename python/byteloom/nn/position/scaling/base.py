@@ -22,6 +22,12 @@ class Scaling(ABC):
 
     def __post_init__(self) -> None:
         require_positive("factor", self.factor)
+        if self.factor == 1 and not self.acts_without_factor():
+            raise ValueError("factor is 1, which scales nothing: give another, or no scaling")
+
+    def acts_without_factor(self) -> bool:
+        """Whether anything changes though the factor is 1."""
+        return False
 
     @abstractmethod
     def scaled(

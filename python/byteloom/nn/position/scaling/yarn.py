@@ -38,6 +38,10 @@ class YaRNScaling(Scaling):
                 "fast turn more often, and beta_slow is above 0"
             )
 
+    def acts_without_factor(self) -> bool:
+        """By the factor of cosines and sines."""
+        return self.attention_factor not in (None, 1.0)
+
     def scaled(
         self, angles: Float[Tensor, " pairs"], theta: float
     ) -> tuple[Float[Tensor, " pairs"], float]:
