@@ -68,7 +68,7 @@ class PrefixBatches(CorruptedBatches[Windows]):
         >>> batches = PrefixBatches(np.arange(200, dtype=np.uint16), 2, 6, seed=0)
         >>> inputs, prefixes, targets = batches.batch_at(5)
         >>> inputs[0].tolist(), int(prefixes[0]), targets[0].tolist()
-        ([191, 192, 193, 194, 195, 196], 3, [-100, -100, 194, 195, 196, 197])
+        ([186, 187, 188, 189, 190, 191], 3, [-100, -100, 189, 190, 191, 192])
     """
 
     def __init__(

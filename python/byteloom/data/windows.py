@@ -41,7 +41,7 @@ class Windows:
     Example:
         >>> windows = Windows(np.arange(100, dtype=np.uint16), 24, seed=0)
         >>> windows.per_epoch, sorted(windows.starts(5, 5))
-        (5, [-12, 12, 36, 60, 84])
+        (5, [-10, 14, 38, 62, 86])
         >>> [len(windows.read(start)) for start in windows.starts(5, 5)]
         [25, 25, 25, 25, 25]
     """
@@ -49,7 +49,7 @@ class Windows:
     def __init__(
         self, tokens: Tokens, context_length: int, seed: int, source: int = 0, following: int = 1
     ) -> None:
-        check_tokens(tokens, context_length)
+        check_tokens(tokens, context_length, following)
         self.ids = ids_of(tokens)
         self.context_length = context_length
         self.seed = seed
@@ -152,7 +152,7 @@ def ids_of(tokens: Tokens) -> NDArray[Any] | Shards:
     return tokens.ids if isinstance(tokens, TokenFile) else tokens
 
 
-def check_tokens(tokens: Tokens, context_length: int) -> None:
+def check_tokens(tokens: Tokens, context_length: int, following: int = 1) -> None:
     """Makes sure that there is a window.
 
     Raises:
@@ -162,9 +162,10 @@ def check_tokens(tokens: Tokens, context_length: int) -> None:
         raise ValueError(f"context_length {context_length}: must be at least 1")
     if ids_of(tokens).ndim != 1:
         raise ValueError(f"tokens have shape {ids_of(tokens).shape}: must be one row of ids")
-    if len(tokens) <= context_length:
+    if len(tokens) < (least := context_length + following):
         name = str(tokens.path) if isinstance(tokens, TokenFile) else "the token array"
+        after = " and the id after it" if following else ""
         raise ValueError(
-            f"{name} has {len(tokens):,} ids: one window takes {context_length + 1:,} "
-            f"(context_length {context_length:,} and the id after it)"
+            f"{name} has {len(tokens):,} ids: one window takes {least:,} "
+            f"(context_length {context_length:,}{after})"
         )
