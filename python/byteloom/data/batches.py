@@ -26,10 +26,10 @@ class Batches(Order[Windows]):
     """Batches without replacement: any step's batch, in any order, from (seed, step) alone.
 
     Windows are numbered through the run, and a batch takes the next ``batch_size`` of them. With
-    one source, the numbers are those of :class:`Windows`: every window once an epoch, and every id
-    but the first as a target once. With several, :class:`Mixture` says which source a number belongs
-    to, and each source has epochs of its own. All windows are read at full length: where an epoch's
-    first and last are shorter, the targets that are not theirs are ``IGNORED``.
+    one source, the numbers are those of :class:`Windows`: an epoch has every window once, and every
+    id but the first as a target once. With several, :class:`Mixture` says which source a number
+    belongs to, and each source has epochs of its own. All windows are read at full length: where an
+    epoch's first and last are shorter, the targets that are not theirs are ``IGNORED``.
     Nothing is stored, so that a run of any length resumes anywhere at no cost, and another batch
     size, or several processes, still draw the same sequence of windows.
 
