@@ -11,7 +11,7 @@ from jaxtyping import Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
-from byteloom.data.order import Order, check_batch_size
+from byteloom.data.order import IGNORED, Order, check_batch_size
 from byteloom.data.shards import Shards
 from byteloom.data.windows import Tokens, Windows, check_tokens, gather, ids_of, windows_of
 
@@ -26,8 +26,10 @@ class Batches(Order[Windows]):
     """Batches without replacement: any step's batch, in any order, from (seed, step) alone.
 
     Windows are numbered through the run, and a batch takes the next ``batch_size`` of them. With
-    one source, the numbers are those of :class:`Windows`: every window once an epoch. With several,
-    :class:`Mixture` says which source a number belongs to, and each source has epochs of its own.
+    one source, the numbers are those of :class:`Windows`: an epoch has every window once, and every
+    id but the first as a target once. With several, :class:`Mixture` says which source a number
+    belongs to, and each source has epochs of its own. All windows are read at full length: where an
+    epoch's first and last are shorter, the targets that are not theirs are ``IGNORED``.
     Nothing is stored, so that a run of any length resumes anywhere at no cost, and another batch
     size, or several processes, still draw the same sequence of windows.
 
@@ -35,7 +37,7 @@ class Batches(Order[Windows]):
         tokens: ids, mapped or in memory; or several of those, to be mixed.
         batch_size: windows in a batch.
         context_length: ids in a window; one more is read, the last target.
-        seed: of the orders and the offsets.
+        seed: of the orders and the cuts.
         weights: how much is drawn from each of several; ``None``: as they have windows, so that all
             are gone through equally often.
 
@@ -46,14 +48,18 @@ class Batches(Order[Windows]):
     Example:
         >>> batches = Batches(np.arange(100, dtype=np.uint16), 2, 8, seed=0)
         >>> inputs, targets = batches.batch_at(3)
-        >>> tuple(inputs.shape), bool((targets == inputs + 1).all())
+        >>> own = targets != IGNORED
+        >>> tuple(inputs.shape), bool((targets == inputs + 1)[own].all())
         ((2, 8), True)
+        >>> targets = Batches(np.arange(10, dtype=np.uint16), 2, 8, seed=0).batch_at(0)[1]
+        >>> sorted(targets[targets != IGNORED].tolist())
+        [1, 2, 3, 4, 5, 6, 7, 8, 9]
         >>> short, long = np.zeros(90, np.uint16), np.ones(900, np.uint16)
         >>> mixed = Batches([short, long], 256, 8, seed=0, weights=[1, 3])
         >>> mixed.batch_at(0)[0].float().mean().item()
         0.75
         >>> [round(epoch, 1) for epoch in mixed.epochs_at(1)]
-        [6.4, 1.7]
+        [5.3, 1.7]
     """
 
     def __init__(
@@ -72,10 +78,32 @@ class Batches(Order[Windows]):
         length = self.context_length + 1
         ids = np.empty((self.batch_size, length), dtype=np.int64)
         sources, starts = self.drawn(step)
+        read = np.empty_like(starts)
         for number, source in enumerate(self.sources):
             own = sources == number
-            ids[own] = gather(source.ids, starts[own], length)
-        return _split(ids)
+            read[own] = source.within(starts[own])
+            ids[own] = gather(source.ids, read[own], length)
+        inputs, targets = _split(ids)
+        if len(rows := np.flatnonzero(moved := read - starts)):
+            targets = targets.clone()  # of a single row, it shares the inputs' memory
+            targets.numpy()[rows] = own_targets(targets.numpy()[rows], moved[rows])
+        return inputs, targets
+
+
+def own_targets(targets: NDArray[np.int64], moved: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Leaves windows the targets that are theirs, and not the neighbour's.
+
+    Args:
+        targets: (windows, context).
+        moved: by how much each is read further ahead than it begins, shape (windows,).
+
+    Example:
+        >>> own_targets(np.array([[1, 2, 3], [7, 8, 9]]), np.array([2, -1])).tolist()
+        [[1, -100, -100], [-100, 8, 9]]
+    """
+    length = targets.shape[1]
+    places = np.arange(length) + moved[:, None]
+    return np.where((places >= 0) & (places < length), targets, IGNORED)
 
 
 def random_batch(

@@ -25,7 +25,10 @@ class Source(Protocol):
     """Pieces in an epoch."""
 
     def starts(self, first: int, count: int) -> list[int]:
-        """Where the pieces number ``first`` to ``first + count - 1`` are."""
+        """Where the pieces number ``first`` to ``first + count - 1`` are.
+
+        What that means is the source's own; so are numbers outside of the row.
+        """
 
     def in_order(self) -> range:
         """Where the pieces are that follow each other in the row."""

@@ -30,12 +30,16 @@ class Singles(Windows):
     """Windows without a second segment, whatever documents they are of.
 
     Those of RoBERTa's "full sentences" (arXiv:1907.11692). The arguments are those of
-    :class:`Windows`.
+    :class:`Windows`. All are whole: the first and the last of an epoch share ids with their
+    neighbours.
     """
+
+    def __init__(self, tokens: Tokens, context_length: int, seed: int, source: int = 0) -> None:
+        super().__init__(tokens, context_length, seed, source, following=0)
 
     def segments(self, start: int, chance: np.random.Generator) -> Segments:
         """The window that begins there."""
-        window = self.read(start)[: self.context_length]
+        window = self.read(start)
         return Segments(window, window[:0], IGNORED)
 
 

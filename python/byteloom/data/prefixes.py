@@ -49,7 +49,8 @@ class PrefixBatches(CorruptedBatches[Windows]):
     """Batches for prefix language models (arXiv:1910.10683): (inputs, prefixes, targets).
 
     Inputs and targets are (batch, context), prefixes, how many of a text's tokens are given,
-    (batch,). Targets are the tokens after each, but ``IGNORED`` where those are given, too.
+    (batch,). Targets are the tokens after each, but ``IGNORED`` where those are given, too, and
+    where the window before the last of a row has them already.
 
     Args:
         tokens: ids, mapped or in memory; or several of those, to be mixed.
@@ -67,7 +68,7 @@ class PrefixBatches(CorruptedBatches[Windows]):
         >>> batches = PrefixBatches(np.arange(200, dtype=np.uint16), 2, 6, seed=0)
         >>> inputs, prefixes, targets = batches.batch_at(5)
         >>> inputs[0].tolist(), int(prefixes[0]), targets[0].tolist()
-        ([191, 192, 193, 194, 195, 196], 3, [-100, -100, 194, 195, 196, 197])
+        ([186, 187, 188, 189, 190, 191], 3, [-100, -100, 189, 190, 191, 192])
     """
 
     def __init__(
@@ -91,5 +92,7 @@ class PrefixBatches(CorruptedBatches[Windows]):
         text = source.read(start).astype(np.int64)
         prefix = chance.integers(self.lengths.start, self.lengths.stop)
         targets = text[1:].copy()
-        targets[: prefix - 1] = IGNORED
+        # The first window keeps its neighbour's: without, a long prefix would leave it none.
+        another = start - int(source.within(np.array(start)))
+        targets[: max(prefix - 1, another)] = IGNORED
         return text[:-1], np.array(prefix, dtype=np.int64), targets

@@ -167,7 +167,7 @@ class SpanBatches(CorruptedBatches[Windows]):
                 f"{len(sentinels)} sentinels: give more special tokens, or a shorter context_length"
             )
         self.sentinels, self.end = np.array(sentinels, dtype=np.int64), end
-        sources = windows_of(tokens, lengths.tokens, seed)
+        sources = windows_of(tokens, lengths.tokens, seed, following=0)
         super().__init__(sources, batch_size, lengths.tokens, seed, weights)
 
     def example(
@@ -177,5 +177,4 @@ class SpanBatches(CorruptedBatches[Windows]):
         lengths = self.lengths
         cut = random_parts(lengths.noise, lengths.spans, chance)
         kept = random_parts(lengths.tokens - lengths.noise, lengths.spans, chance)
-        text = source.read(start)[: lengths.tokens]
-        return corrupt(text, kept, cut, self.sentinels, self.end)
+        return corrupt(source.read(start), kept, cut, self.sentinels, self.end)

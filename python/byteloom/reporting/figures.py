@@ -22,7 +22,7 @@ class Figures:
     planned_steps: int | None
     """Steps that its configuration asks for."""
     tokens: int | None
-    """Tokens learned from, repetitions included."""
+    """Tokens read in training, repetitions included."""
     epochs: float | None
     """How often the training data were gone through."""
     parameters: int | None

@@ -142,7 +142,10 @@ def of_a_decoder(run_config: RunConfig, model: TransformerLM, separator: int | N
 
 
 def everything(run_config: RunConfig, tokens: TokenFile) -> tuple[Iterable[AnyBatch], int]:
-    """All that a token file has to be scored on, once and in order, and how many batches it is.
+    """All that a token file has to be scored on, in order, and how many batches it is.
+
+    Every target is scored once. The last window of other tasks is whole, and has some ids of the
+    one before it.
 
     Raises:
         ValueError: it is too short.

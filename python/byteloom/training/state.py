@@ -87,11 +87,11 @@ class Run:
 
     @property
     def tokens(self) -> int:
-        """How many tokens the steps done have learned from."""
+        """How many tokens the steps done have read, those without a target of theirs included."""
         return self.tokens_before(self.step)
 
     def tokens_before(self, step: int) -> int:
-        """How many tokens the steps before this one learn from."""
+        """How many tokens the steps before this one read."""
         return self.plan.before(step) * self.batches.batch_size * self.batches.context_length
 
     def skips_on_device(self) -> bool:

@@ -20,16 +20,18 @@ def test_what_follows_the_prefix_is_predicted_and_nothing_else() -> None:
     batches = PrefixBatches(IDS, 4, 16, seed=0)
     for step in range(20):
         inputs, prefixes, targets = batches.batch_at(step)
+        starts = [start for _, start in batches.windows_at(step)]
         assert inputs.shape == targets.shape == (4, 16) and prefixes.shape == (4,)
         assert {part.dtype for part in (inputs, prefixes, targets)} == {torch.int64}
-        for text, prefix, wanted in zip(
-            inputs.tolist(), prefixes.tolist(), targets.tolist(), strict=True
+        for start, text, prefix, wanted in zip(
+            starts, inputs.tolist(), prefixes.tolist(), targets.tolist(), strict=True
         ):
             assert 1 <= prefix <= 16
             after = [*text[1:], text[-1] + 1]
             for place, (token, target) in enumerate(zip(after, wanted, strict=True)):
-                # The token after place is number place + 1 of the text.
-                assert target == (token if place + 1 >= prefix else IGNORED)
+                # The token after place is number place + 1 of the text; ids count themselves.
+                is_own = text[place] >= start
+                assert target == (token if place + 1 >= prefix and is_own else IGNORED)
 
 
 def test_all_lengths_are_as_likely() -> None:
@@ -49,7 +51,7 @@ def test_a_prefix_is_a_function_of_the_seed_and_the_number_of_the_text() -> None
         assert all(map(torch.equal, together, large.batch_at(step)))
     other = PrefixBatches(IDS, 8, 16, seed=2)
     assert not torch.equal(other.batch_at(0)[1], large.batch_at(0)[1])
-    # An epoch has 186 texts, which have other prefixes in the next.
+    # An epoch has 188 texts, which have other prefixes in the next.
     first = {text[0]: n for text, n in _texts(large, 0)}
     again = {text[0]: n for text, n in _texts(large, 24)}
     assert len(first) == len(again) == 24 * 8
@@ -67,11 +69,13 @@ def _texts(batches: PrefixBatches, first: int) -> list[tuple[list[int], int]]:
 def test_an_evaluation_has_the_same_prefixes_every_time() -> None:
     batches = PrefixBatches(IDS, 8, 16, seed=1)
     one, other = list(batches.evenly()), list(batches.evenly())
-    assert len(one) == -(-187 // 8)
+    assert len(one) == -(-188 // 8)
     for a, b in zip(one, other, strict=True):
         assert all(map(torch.equal, a, b))
-    # Whole windows, one behind the other.
-    assert torch.equal(torch.cat([a[0] for a in one]).flatten(), torch.arange(187 * 16))
+    # Whole windows, one behind the other; the last ends where the ids do.
+    read = torch.cat([a[0] for a in one]).flatten()
+    assert torch.equal(read[: 187 * 16], torch.arange(187 * 16))
+    assert torch.equal(read[187 * 16 :], torch.arange(2999 - 16, 2999))
 
 
 @given(st.integers(1, 300), st.floats(0, 1), st.floats(0, 1))
