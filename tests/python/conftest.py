@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from beartype import BeartypeConf, beartype
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -17,6 +18,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 # A shell lets what it starts in the background ignore Ctrl-C; the commands that tests interrupt
 # would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("byteloom", deadline=None)
+settings.load_profile("byteloom")
 
 # An int may stand for a float, as everywhere in Python.
 _strict = beartype(conf=BeartypeConf(is_pep484_tower=True))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -36,17 +35,17 @@ class WholeModel(nn.Module):
         scale = self.config.embedding_scale
         return x if scale is None else x * scale
 
-    def penalty(self) -> Tensor | float:
+    def penalty(self, parts: Sequence[Any] | None = None) -> Tensor | float:
         """What the parts add to the loss: router and z-losses; 0 where none has any.
 
-        A part with a method ``penalty`` gives its own, without that of parts inside it.
+        Args:
+            parts: what :meth:`penalizing` gave; whoever asks often asks that once.
         """
-        own: list[Tensor] = [part.penalty() for part in self._penalizing]
+        own: list[Tensor] = [x.penalty() for x in (self.penalizing() if parts is None else parts)]
         return sum(own, start=torch.zeros(())) if own else 0.0
 
-    @cached_property
-    def _penalizing(self) -> list[Any]:
-        """The parts that add to the loss; to look for them takes longer than to ask them."""
+    def penalizing(self) -> list[Any]:
+        """The parts with a method ``penalty``: each gives its own, without that of parts inside."""
         return [part for part in self.modules() if part is not self and hasattr(part, "penalty")]
 
     def num_parameters(self, embeddings: bool = True, idle: bool = True) -> int:

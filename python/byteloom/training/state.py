@@ -77,12 +77,15 @@ class Run:
     disappointments: int = 0
     """Evaluations since then."""
     parameters: list[Parameter] = field(init=False)
-    """Those of the model: a walk through its modules would take part of a millisecond each time."""
+    """Those of the model; like what follows, looked for once, as a walk takes a while."""
+    penalizing: list[Any] = field(init=False)
+    """The parts of the model that add to the loss."""
     watching: list[Any] = field(init=False)
     """The parts of the model that are told when a step ends: they have a method for it."""
 
     def __post_init__(self) -> None:
         self.parameters = list(self.model.parameters())
+        self.penalizing = self.model.penalizing()
         self.watching = [part for part in self.model.modules() if hasattr(part, "end_step")]
 
     @property

@@ -72,7 +72,7 @@ def train_step(
             sums = run.objective(*batch)
         # Plus what submodules add, router and z-losses: zero where none does.
         share = sums.tokens / tokens
-        objective = sums.objective / tokens + run.model.penalty() * share
+        objective = sums.objective / tokens + run.model.penalty(run.penalizing) * share
         (objective * run.loss_scale.value).backward()  # type: ignore[no-untyped-call]
         nats += sums.nats
 

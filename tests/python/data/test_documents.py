@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import byteloom as bl
@@ -45,7 +45,6 @@ def test_documents(tokenizer: bl.Tokenizer, folder: Path, name: str) -> None:
             documents[wrong]
 
 
-@settings(deadline=None)
 @given(start=st.integers(-60, 60), stop=st.integers(-60, 60) | st.none())
 def test_slices_are_those_of_one_array(folder: Path, start: int, stop: int | None) -> None:
     shards, one = TokenFile(folder / "t"), TokenFile(folder / "t.npy")

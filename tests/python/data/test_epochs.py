@@ -51,7 +51,7 @@ def one_epoch(batches: Batches, epoch: int) -> list[list[int]]:
 @example(8, 8, 1, 0, 3)
 @example(8, 9, 3, 0, 3)
 @example(256, 744, 1, 0, 0)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_id_but_the_first_is_a_target_once(
     context: int, extra: int, size: int, seed: int, epoch: int
 ) -> None:
@@ -111,7 +111,7 @@ def test_all_cuts_that_can_be_are_as_likely(n: int) -> None:
 
 
 @given(st.lists(st.integers(11, 90), min_size=1, max_size=4), seeds, st.data())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_each_source_of_a_mixture_has_epochs_of_its_own(
     lengths: list[int], seed: int, data: st.DataObject
 ) -> None:
@@ -128,7 +128,7 @@ def test_each_source_of_a_mixture_has_epochs_of_its_own(
 
 
 @given(st.integers(1, 20), st.integers(1, 99), seeds)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_another_batch_size_changes_no_target(context: int, extra: int, seed: int) -> None:
     found = [
         torch.cat([batches.batch_at(step)[1] for step in range(24 // size)])
@@ -142,7 +142,7 @@ def test_another_batch_size_changes_no_target(context: int, extra: int, seed: in
 
 
 @given(st.integers(3, 30), st.integers(0, 99), seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_every_id_is_in_a_text(context: int, extra: int, seed: int) -> None:
     ids = counting(context + extra)
     everything = set(ids.tolist())
@@ -179,7 +179,7 @@ def test_every_hidden_text_is_whole() -> None:
 
 
 @given(st.integers(2, 20), st.integers(1, 99), st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_no_text_is_without_something_behind_its_prefix(
     context: int, extra: int, seed: int
 ) -> None:

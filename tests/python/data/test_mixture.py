@@ -29,7 +29,7 @@ def rows(*lengths: int) -> list[np.ndarray]:
 @given(weights, seeds, st.integers(0, 10**12))
 @example([3, 0.002, 7], 0, 0)  # blocks of 256 would take back a window of the second
 @example([1] * 6, 0, 10**12)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_before_every_block_each_source_has_had_its_share(
     weights: list[float], seed: int, block: int
 ) -> None:
@@ -46,7 +46,7 @@ def test_before_every_block_each_source_has_had_its_share(
 
 
 @given(weights, seeds, st.integers(0, 2000), st.integers(0, 700))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_any_stretch_is_what_counting_from_the_beginning_gives(
     weights: list[float], seed: int, first: int, count: int
 ) -> None:
@@ -95,7 +95,7 @@ def test_weights_that_make_no_mixture_are_refused() -> None:
 
 
 @given(st.integers(1, 3000), st.integers(1, 30), st.integers(1, 7), seeds, st.integers(0, 10**6))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_mixture_of_one_is_its_source(
     extra: int, context: int, size: int, seed: int, step: int
 ) -> None:
@@ -112,7 +112,7 @@ def test_a_mixture_of_one_is_its_source(
 
 
 @given(st.lists(st.integers(11, 400), min_size=1, max_size=4), st.integers(5, 40), seeds, st.data())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_each_source_is_gone_through_as_if_it_were_alone(
     lengths: list[int], size: int, seed: int, data: st.DataObject
 ) -> None:

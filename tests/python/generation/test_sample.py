@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from byteloom.generation import sample
@@ -78,7 +78,6 @@ spread_logits = st.lists(st.integers(-500, 500), min_size=1, max_size=12, unique
 )
 
 
-@settings(deadline=None)
 @given(
     logits=spread_logits,
     temperature=st.floats(0.1, 5.0),
@@ -102,7 +101,6 @@ def test_only_what_the_oracle_keeps_is_drawn(
 
 
 @given(logits=st.lists(st.floats(-1e4, 1e4, width=32), min_size=1, max_size=20))
-@settings(deadline=None)
 def test_temperature_0_takes_the_largest(logits: list[float]) -> None:
     got = int(sample(torch.tensor(logits), temperature=0.0))
     assert logits[got] == max(logits)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import byteloom as bl
@@ -65,7 +65,6 @@ def scripted(model: TransformerLM) -> TransformerLM:
 ids_of_this = st.lists(st.integers(0, 260), max_size=40)
 
 
-@settings(deadline=None)
 @given(ids=ids_of_this)
 @example(ids=[0xE4, 0xB8])  # ends within a character
 @example(ids=[0xF0, 0x9F, 0x98, 0x41])  # one cut off by another
@@ -78,7 +77,6 @@ def test_pieces_joined_are_what_decode_gives(tokenizer: bl.Tokenizer, ids: list[
     assert all(pieces), "no empty pieces"
 
 
-@settings(deadline=None)
 @given(text=st.text(max_size=30))
 @example(text=TEXT)
 def test_a_character_is_never_cut(tokenizer: bl.Tokenizer, text: str) -> None:

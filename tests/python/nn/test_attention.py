@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.testing import assert_close
@@ -181,7 +181,6 @@ def test_bfloat16_autocast_is_close_and_trains(scheme: str, backend: Backend) ->
     assert_close(torch.cat(pieces, 1).float(), want, rtol=0.05, atol=0.05)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(1, 3), st.integers(0, 2**32)
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
@@ -127,7 +127,6 @@ def test_a_single_document_is_the_plain_window() -> None:
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=8))
-@settings(deadline=None)
 def test_the_mask_says_what_it_should(documents: list[int]) -> None:
     mask = document_mask(torch.tensor([documents, documents]))
     want = [

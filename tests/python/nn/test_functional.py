@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 from torch.testing import assert_close
@@ -28,7 +28,6 @@ def test_softmax_is_torchs(dim: int, offset: float) -> None:
     assert_close(functional.softmax(x, dim), F.softmax(x, dim))
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=1, max_size=8),
 )

@@ -54,7 +54,7 @@ def inputs(seq: int, decay: str, seed: int = 0) -> tuple[Tensor, Tensor, Tensor,
     return q, k, v, log_decay
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.integers(1, 11), st.integers(1, 12), st.sampled_from(["none", "by head", "by token"]),
     st.integers(0, 99),

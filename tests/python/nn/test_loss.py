@@ -18,7 +18,7 @@ def written_out(hidden: Tensor, weight: Tensor, targets: Tensor, z_loss: float) 
     return nats + z_loss * (logits.logsumexp(-1).square() * (flat != IGNORED)).sum()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(1, 7)),
     vocab=st.integers(1, 20),

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
@@ -47,7 +47,6 @@ def test_its_gradient_is_that_of_the_definition() -> None:
     assert_close(a.grad, b.grad)
 
 
-@settings(deadline=None)
 @given(
     near=st.integers(0, 1500),
     far=st.integers(0, 1500),

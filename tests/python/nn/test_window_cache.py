@@ -65,7 +65,7 @@ def test_so_they_are_whatever_else_is_chosen(name: str) -> None:
     assert_close(decoded_logits(model, ids, 6), want[:, 5:], rtol=1e-4, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(1, 9), st.lists(st.integers(1, 6), min_size=1, max_size=5))
 @torch.no_grad()
 def test_pieces_of_any_size_make_the_whole(window: int, sizes: list[int]) -> None:

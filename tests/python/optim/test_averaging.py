@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.testing import assert_close
@@ -51,7 +51,6 @@ def slow_average(
     ]
 
 
-@settings(deadline=None)
 @given(
     decay=st.sampled_from([0.0, 0.3, 0.9, 0.999]),
     start=st.integers(0, 6),

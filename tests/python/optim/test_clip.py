@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.testing import assert_close
@@ -29,7 +29,6 @@ def gradients(params: list[nn.Parameter]) -> list[torch.Tensor | None]:
     return [p.grad for p in params]
 
 
-@settings(deadline=None)
 @given(
     scale=st.floats(1e-8, 1e8),
     max_norm=st.floats(1e-4, 1e4),

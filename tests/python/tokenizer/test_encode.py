@@ -24,7 +24,7 @@ def tokenizer() -> bl.Tokenizer:
     return bl.PretokenCounts.from_texts([PROSE] * 3 + list(NASTY_PIECES), [END]).train(600)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=nasty_text)
 def test_ids_equal_the_slow_encoders(tokenizer: bl.Tokenizer, text: str) -> None:
     want = slow_bpe.encode(text, tokenizer.vocab, tokenizer.merges, [END])
@@ -33,7 +33,7 @@ def test_ids_equal_the_slow_encoders(tokenizer: bl.Tokenizer, text: str) -> None
     assert list(tokenizer.encode_iterable([text, text])) == want + want
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=nasty_text)
 def test_ids_equal_tiktokens_and_hugging_faces(tokenizer: bl.Tokenizer, text: str) -> None:
     ids = tokenizer.encode(text)
@@ -98,7 +98,7 @@ def test_special_tokens_can_be_forbidden(tokenizer: bl.Tokenizer) -> None:
         tokenizer.encode(text, "some")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=nasty_text, special=st.lists(st.sampled_from(NASTY_PIECES), unique=True, max_size=4))
 def test_overlapping_special_tokens(text: str, special: list[str]) -> None:
     tokenizer = bl.PretokenCounts.from_texts([PROSE], special).train(300 + len(special))

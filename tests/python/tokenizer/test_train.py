@@ -16,7 +16,7 @@ from byteloom import _rust
 from oracles import slow_bpe
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(texts=st.lists(nasty_text, max_size=4), extra=st.integers(0, 40))
 def test_merges_equal_the_slow_trainers(texts: list[str], extra: int) -> None:
     tokenizer = bl.PretokenCounts.from_texts(texts, [END]).train(257 + extra)
@@ -24,7 +24,7 @@ def test_merges_equal_the_slow_trainers(texts: list[str], extra: int) -> None:
     assert tokenizer.merges == want
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.dictionaries(st.text("ab", min_size=1, max_size=12).map(str.encode), st.integers(1, 5)),
     st.integers(0, 30),

@@ -203,7 +203,7 @@ class DiedError(Exception):
     """Stands for a process that dies: nothing after it runs but the clean-up of Python."""
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(1, 12), max_size=4))
 def test_dying_anywhere_and_often_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, folder: Path, straight: RunFolder, deaths: list[int]

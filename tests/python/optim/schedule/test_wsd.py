@@ -28,14 +28,8 @@ def test_it_rises_stays_and_falls(
     lrs: list[float], warmup: int, steps: int, fraction: float, decay: int | None, shape: Any
 ) -> None:
     low, high = lrs
-    config = WSDConfig(
-        max_lr=high,
-        min_lr=low,
-        warmup_steps=warmup,
-        decay_fraction=fraction,
-        decay_steps=decay,
-        shape=shape,
-    )
+    falls: Any = {"decay_fraction": fraction} if decay is None else {"decay_steps": decay}
+    config = WSDConfig(max_lr=high, min_lr=low, warmup_steps=warmup, shape=shape, **falls)
     found = curve(config, steps, beyond=3)
     assert found[steps:] == [low] * 3
     found = found[:steps]

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import byteloom as bl
@@ -42,7 +42,6 @@ def check(tokenizer: bl.Tokenizer, data: bytes) -> None:
         assert found.characters_per_token == (len(text) / len(ids) if ids else 0)
 
 
-@settings(deadline=None)
 @given(st.one_of(nasty_text.map(str.encode), st.binary()))
 def test_figures(tokenizer: bl.Tokenizer, data: bytes) -> None:
     check(tokenizer, data)

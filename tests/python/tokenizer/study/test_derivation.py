@@ -50,7 +50,7 @@ def check(tokenizer: bl.Tokenizer, word: Derivation) -> None:
     assert sorted(ranks) == sorted(step.rank for step in word.steps)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(nasty_text)
 def test_steps_reproduce_encode(tokenizer: bl.Tokenizer, text: str) -> None:
     words = derive(tokenizer, text)
