@@ -212,7 +212,7 @@ def test_what_cannot_be_is_refused() -> None:
         (lambda: RotaryConfig(fraction=0.4).build(8, 1, 4), "times the fraction 0.4 must be even"),
         (lambda: LinearScaling(factor=0.0), "factor is 0.0; it must be above 0"),
         (lambda: YaRNScaling(factor=2.0, beta_slow=40.0), "beta_fast is 32.0 and beta_slow 40.0"),
-        (lambda: Llama3Scaling(high_freq_factor=1.0), "high_freq_factor is 1.0"),
+        (lambda: Llama3Scaling(factor=2.0, high_freq_factor=1.0), "high_freq_factor is 1.0"),
         (lambda: RelativeConfig(num_buckets=1), "num_buckets is 1; it must be 2 or more"),
         (lambda: RelativeConfig(num_buckets=3, bidirectional=True), "it must be 4 or more"),
         (lambda: RelativeConfig(max_distance=16), "max_distance is 16; it must be above half"),
