@@ -126,7 +126,7 @@ def begin(args: argparse.Namespace) -> tuple[Run, RunFolder]:
     if run_config.logging.tensorboard:
         require_tensorboard()
     first = run_config.training.start
-    state = build(run_config, None if first is None else RunFolder.open(first).load_model())
+    state = build(run_config, None if first is None else RunFolder.open(first).load_any_model())
     return state, RunFolder.create(args.output, run_config)
 
 

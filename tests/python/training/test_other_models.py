@@ -18,6 +18,7 @@ from byteloom.cli import eval as eval_command
 from byteloom.cli import generate as generate_command
 from byteloom.cli import train_lm
 from byteloom.models import Encoder, EncoderDecoder
+from byteloom.tokenizer import Tokenizer
 from byteloom.training.build import build
 from byteloom.training.config import RunConfig, resolve
 from byteloom.training.evaluate import evaluate
@@ -80,6 +81,18 @@ OTHER_PARTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name 
     "linear": ("pairs", {"attention": {"kind": "linear", "causal": False}}),
     "parallel": ("spans", {"block": {"kind": "parallel"}, "attention": {"kind": "sparse"}}),
 }
+
+
+@pytest.mark.parametrize("name", ["pairs", "spans"])
+def test_a_run_begins_with_anothers_weights(folder: Path, tmp_path: Path, name: str) -> None:
+    model = make_run(folder, name).model.build(seed=5)
+    RunFolder.imported(tmp_path / "first", model, Tokenizer.load(folder / "tokenizer.json"))
+    still = {"schedule": {"max_lr": 0.0, "min_lr": 0.0}, "logging": {"sample_tokens": 0}}
+    over = config.merge(RUNS[name], still | {"training": {"steps": 1}})
+    argv = [str(write_toml(folder, f"{name}.toml", **over)), "-o", str(tmp_path / "run")]
+    assert train_lm.main([*argv, f"--training.start={tmp_path / 'first'}"]) == 0
+    found = RunFolder.open(tmp_path / "run").load_any_model().state_dict()
+    assert all(torch.equal(found[key], x) for key, x in model.state_dict().items())
 
 
 @pytest.mark.parametrize("name", OTHER_PARTS)
