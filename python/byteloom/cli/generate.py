@@ -57,7 +57,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--stop",
         metavar="TOKEN",
-        help=f"special token to end at, '' for none; default: {END_OF_TEXT} if there is one",
+        help=f"special token to end at, '' for none; default: {END_OF_TEXT} if there is one; of "
+        "an encoder-decoder, what ended the texts that it learned from",
     )
     parser.add_argument(
         "--checkpoint",
@@ -104,6 +105,8 @@ def run(args: argparse.Namespace) -> None:
         stop = END_OF_TEXT
     run_config = folder.load_config()
     if run_config.model.kind != "decoder":
+        if args.compile:
+            raise ValueError(f"--compile is for decoders, and this is an {run_config.model.kind}")
         answer(args, folder, run_config, device)
         return
     model = folder.load_model(args.checkpoint, device)

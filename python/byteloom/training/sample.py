@@ -72,8 +72,8 @@ def reply(
         run_config: what it learned.
         folder: where its tokenizer is.
         prompt: for encoders with the mask where something is to be found.
-        stop: special token at which an answer ends; ``None``: that which ended those it learned
-            from.
+        stop: special token at which an answer ends; empty: none; ``None``: that which ended those
+            it learned from.
         **how: as :func:`byteloom.generation.answer_ids` takes it.
 
     Raises:
@@ -88,6 +88,6 @@ def reply(
         found = fill_ids(model, ids, mask, never=specials.ids.values())
         return iter([tokenizer.decode(found[1:-1])])
     assert isinstance(model, EncoderDecoder) and isinstance(task, SpansConfig)
-    end = specials.ids[stop] if stop else task.end_id(specials)
-    answer = answer_ids(model, task.question(specials, prompt), stop_ids=[end], **how)
+    ends = [task.end_id(specials)] if stop is None else [specials.ids[stop]] if stop else []
+    answer = answer_ids(model, task.question(specials, prompt), stop_ids=ends, **how)
     return decode_stream(tokenizer, answer)
