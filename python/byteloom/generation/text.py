@@ -36,7 +36,8 @@ def stream_text(
     if stop is not None and stop not in tokenizer.special_tokens:
         raise ValueError(f"stop={stop!r} is no special token of this tokenizer")
     stop_ids = () if stop is None else (tokenizer.special_tokens[stop],)
-    ids = generate_ids(model, tokenizer.encode(prompt), stop_ids=stop_ids, **how)
+    known = tokenizer.vocab_size
+    ids = generate_ids(model, tokenizer.encode(prompt), stop_ids=stop_ids, known=known, **how)
     return decode_stream(tokenizer, ids)
 
 

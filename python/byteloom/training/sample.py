@@ -85,9 +85,11 @@ def reply(
     if isinstance(model, Encoder) and isinstance(task, MaskedConfig):
         ids = task.question(specials, prompt)
         mask = specials.id("task.mask", task.mask)
-        found = fill_ids(model, ids, mask, never=specials.ids.values())
+        without_token = range(tokenizer.vocab_size, run_config.model.vocab_size)
+        found = fill_ids(model, ids, mask, never=[*specials.ids.values(), *without_token])
         return iter([tokenizer.decode(found[1:-1])])
     assert isinstance(model, EncoderDecoder) and isinstance(task, SpansConfig)
     ends = [task.end_id(specials)] if stop is None else [specials.ids[stop]] if stop else []
+    how["known"] = tokenizer.vocab_size
     answer = answer_ids(model, task.question(specials, prompt), stop_ids=ends, **how)
     return decode_stream(tokenizer, answer)

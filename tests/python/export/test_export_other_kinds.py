@@ -153,6 +153,35 @@ def test_what_comes_back_is_asked_as_before_and_learns_on(
         assert found.eos_token == "<s>" and settings["eos_token_id"] == ids
 
 
+@pytest.mark.parametrize("kind", ["decoder", *MODELS])
+def test_ids_without_tokens_are_never_drawn_and_such_a_model_learns_on(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    special = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", *(f"<extra_id_{i}>" for i in range(4))]
+    made_of = make_data(tmp_path, special)
+    sizes = {**SIZES, "vocab_size": 2000, "context_length": 16, "num_layers": 1}
+    made_by = {
+        "decoder": ModelConfig(**sizes),
+        "encoder": EncoderConfig(**sizes),
+        "encoder_decoder": EncoderDecoderConfig(**sizes, start_id=256),
+    }[kind]
+    RunFolder.imported(tmp_path / "run", made_by.build(seed=0), made_of)
+    ask = ["--prompt", "d[MASK][MASK][MASK]f", "--temperature", "5", "--seed", "1"]
+    argv = [str(tmp_path / "run" / "config.toml"), f"--training.start={tmp_path / 'run'}"]
+    argv += [f"--data.train={tmp_path / 'train.npy'}", "--training.batch_size=2"]
+    argv += [f"--data.tokenizer={tmp_path / 'tokenizer.json'}", "--training.steps=1"]
+    assert cli.main(["train-lm", *argv, "-o", str(tmp_path / "tuned")]) == 0
+    for name in ("run", "tuned"):
+        capsys.readouterr()
+        how = ["--max-new-tokens", "12", "--stop", ""]
+        assert cli.main(["generate", str(tmp_path / name), *ask, *how]) == 0
+        assert len(capsys.readouterr().out) > 3
+    start = next(i for i, word in enumerate(argv) if "training.start" in word)
+    del argv[start]
+    assert cli.main(["train-lm", *argv, "-o", str(tmp_path / "fresh")]) == 1
+    assert "vocab_size is 2,000, but the tokenizer" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("kind", MODELS)
 def test_other_formats_have_decoders_only(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

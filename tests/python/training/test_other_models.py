@@ -218,7 +218,9 @@ def test_an_answer_ends_where_it_is_said_to_or_nowhere(
     tokenizer, run_config = Tokenizer.load(folder / "tokenizer.json"), make_run(folder, "spans")
     run = RunFolder.imported(tmp_path / "run", run_config.model.build(), tokenizer)
     asked: list[list[int]] = []
-    monkeypatch.setattr(sample, "answer_ids", lambda *_, stop_ids: asked.append(stop_ids) or [])
+    monkeypatch.setattr(
+        sample, "answer_ids", lambda *_, stop_ids, known: asked.append(stop_ids) or []
+    )
     for stop in (None, "", "[SEP]"):
         list(sample.reply(run.load_any_model(), run.load_config(), run, "def", stop))
     special = tokenizer.special_tokens
