@@ -203,6 +203,8 @@ class EncoderDecoder(WholeModel):
         if config.tie_embeddings:
             self.lm_head.weight = self.token_embeddings.weight
         config.init.start(self, config.d_model, config.num_layers)
+        # Of another depth, and of three parts a block.
+        config.init.start(self.decoder, config.d_model, 1.5 * config.decoder_layers)
         for part in self.modules():
             if isinstance(part, Heads) and part.scale is not None:
                 # Scores begin as large as with the usual scale, as in T5.
