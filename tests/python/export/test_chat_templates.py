@@ -356,6 +356,23 @@ def test_a_chat_model_goes_through_as_it_is(
     assert generation["eos_token_id"] == ends
 
 
+def test_it_stops_writing_where_its_folder_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    qwen(tmp_path / "theirs")
+    assert cli.main(["import", str(tmp_path / "theirs"), "-o", str(tmp_path / "run")]) == 0
+    asked: list[list[str]] = []
+    monkeypatch.setattr(
+        "byteloom.generation.stream_text", lambda *_, stop, **__: asked.append(stop) or []
+    )
+    argv = ["generate", str(tmp_path / "run"), "--prompt", "a", "--device", "cpu"]
+    for more in ([], ["--stop", ""], ["--stop", "<think>"]):
+        assert cli.main([*argv, *more]) == 0
+    (tmp_path / "run" / ROLES).unlink()
+    assert cli.main(argv) == 0
+    assert [sorted(stops) for stops in asked] == [[END, "<|im_end|>"], [], ["<think>"], [END]]
+
+
 def test_a_run_that_begins_with_it_has_the_same(tmp_path: Path) -> None:
     ours = qwen(tmp_path / "theirs")
     assert cli.main(["import", str(tmp_path / "theirs"), "-o", str(tmp_path / "run")]) == 0
