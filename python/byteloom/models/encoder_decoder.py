@@ -100,6 +100,8 @@ class EncoderDecoderConfig(Layered):
         for key in ("target_length", "num_decoder_layers", "logit_scale"):
             require_positive_if_given(**{key: getattr(self, key)})
         require_weights_only(self.init, "an encoder-decoder")
+        if self.embedding_norm and self.norm.kind == "none":
+            raise ValueError("embedding_norm is true, but norm.kind is none: choose a norm")
         if not self.attention.causal:
             raise ValueError(
                 "attention.causal is false, but the decoder writes one token after the other: the "

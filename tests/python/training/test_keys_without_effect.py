@@ -108,6 +108,15 @@ def test_other_kinds_refuse_them_too(kind: type, name: str) -> None:
         config.load(kind, {**SIZES, **tables, "attention": attention, "position": ROTARY})
 
 
+def test_an_encoder_decoder_refuses_a_norm_of_the_embedding_that_is_none() -> None:
+    tables, said = MODELS["a norm of the embedding that is none"]
+    with pytest.raises(ValueError, match=said):
+        config.load(EncoderDecoderConfig, {**SIZES, **tables})
+    # An encoder has one where nothing is said.
+    attention = {"causal": False}
+    config.load(EncoderConfig, {**SIZES, "norm": {"kind": "none"}, "attention": attention})
+
+
 ROTARY = {"kind": "rotary"}
 
 
