@@ -128,12 +128,14 @@ def run(args: argparse.Namespace) -> None:
 def load(args: argparse.Namespace) -> RunConfig:
     """The configuration that the arguments name."""
     from byteloom import config
-    from byteloom.training.config import resolve_model
+    from byteloom.training.config import RunConfig, resolve_model
 
     path = args.config / "config.toml" if args.config.is_dir() else args.config
     if args.config.is_dir() and not path.exists():
         raise FileNotFoundError(f"{args.config} is no run: it lacks config.toml")
     tables = config.merge(config.read(path), config.overrides(vars(args)))
+    if args.config.is_dir():  # a run that began is not asked any more
+        return config.load(RunConfig, tables, path)
     return resolve_model(tables, path)
 
 

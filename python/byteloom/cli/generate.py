@@ -14,6 +14,7 @@ from byteloom.cli.extra import needs_training_extra
 if TYPE_CHECKING:
     import torch
 
+    from byteloom.tokenizer import Tokenizer
     from byteloom.training.config import RunConfig
     from byteloom.training.run_folder import RunFolder
 
@@ -57,7 +58,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--stop",
         metavar="TOKEN",
-        help=f"special token to end at, '' for none; default: {END_OF_TEXT} if there is one",
+        help=f"special token to end at, '' for none; default: what the folder of an imported "
+        f"model named, or {END_OF_TEXT} if there is one; of an encoder-decoder, what ended the "
+        "texts that it learned from",
     )
     parser.add_argument(
         "--checkpoint",
@@ -99,11 +102,13 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f"--stop {args.stop}: not a special token of this tokenizer ({known})")
     if not args.prompt and END_OF_TEXT not in special:
         raise ValueError("give a --prompt: the tokenizer has no token that begins a text")
-    stop = args.stop or None
-    if args.stop is None and END_OF_TEXT in special:
-        stop = END_OF_TEXT
+    stops = [args.stop] if args.stop else []
+    if args.stop is None:
+        stops = usual_ends(folder, tokenizer)
     run_config = folder.load_config()
     if run_config.model.kind != "decoder":
+        if args.compile:
+            raise ValueError(f"--compile is for decoders, and this is an {run_config.model.kind}")
         answer(args, folder, run_config, device)
         return
     model = folder.load_model(args.checkpoint, device)
@@ -117,13 +122,28 @@ def run(args: argparse.Namespace) -> None:
         top_k=args.top_k,
         top_p=args.top_p,
         seed=args.seed,
-        stop=stop,
+        stop=stops,
         compiled=args.compile,
         prefix=isinstance(run_config.task, PrefixConfig),
     )
     for piece in pieces:
         print(piece, end="", flush=True)
     print()
+
+
+def usual_ends(folder: RunFolder, tokenizer: Tokenizer) -> list[str]:
+    """What ends a text: as the model's folder said, if it comes from elsewhere."""
+    from byteloom.training.run_folder import ROLES
+
+    special = tokenizer.special_tokens
+    if (folder.path / ROLES).exists():
+        from byteloom.export.hf import roles
+
+        kept = roles.resolved(roles.read(folder.path / ROLES), tokenizer)
+        ends = roles.as_list(kept.generation.get("eos_token_id"))
+        if found := [name for name, token_id in special.items() if token_id in ends]:
+            return found
+    return [END_OF_TEXT] if END_OF_TEXT in special else []
 
 
 def answer(

@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> None:
     # Another tokenizer has other ids for other purposes.
     if found.roles is not None and other is None:
         beside[ROLES] = found.roles.to_json()
-    RunFolder.imported(args.output, model, tokenizer, beside)
+    RunFolder.imported(args.output, model, tokenizer, beside, importing.task_of(found))
     vocab, size = model.config.vocab_size, tokenizer and tokenizer.vocab_size
     figures = {
         "run": str(args.output),

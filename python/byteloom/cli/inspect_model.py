@@ -14,7 +14,7 @@ from byteloom import config
 from byteloom.config.schema import kind_of, members
 from byteloom.markdown import table
 from byteloom.models import AnyModelConfig
-from byteloom.training.config import resolve_model
+from byteloom.training.config import RunConfig, resolve_model
 from byteloom.training.estimate.parameters import Parameters, count_parameters
 
 _PACKAGE = Path(byteloom.__file__).parent.parent
@@ -121,7 +121,7 @@ def look(what: Path) -> Report:
         begin = {"kind": kind_of(kind), "preset": name}
         return _report(name, kind.presets.path(name), {"model": begin})
     file = what / "config.toml" if what.is_dir() else what
-    return _report(name, file, config.read(file))
+    return _report(name, file, config.read(file), is_run=what.is_dir())
 
 
 def known() -> str:
@@ -134,9 +134,11 @@ def known() -> str:
     return table(["preset", "what it is", "parameters"], rows, 2)
 
 
-def _report(name: str, file: Path, tables: Mapping[str, Any]) -> Report:
+def _report(name: str, file: Path, tables: Mapping[str, Any], is_run: bool = False) -> Report:
     own = tables.get("model", {})
-    if "data" in tables:
+    if is_run:  # which began: nothing is left open, and nothing is asked any more
+        model = config.load(RunConfig, tables, file).model
+    elif "data" in tables:
         model = resolve_model(tables, file).model
     elif not isinstance(own, Mapping) or not own:
         raise ValueError(f"{file} has no table [model]")

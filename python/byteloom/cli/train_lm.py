@@ -36,7 +36,7 @@ examples:
   train-lm configs/tiny.toml --model.ffn.kind silu --optimizer.betas '[0.9, 0.99]' -o runs/silu
   train-lm configs/tiny.toml --data.train '["web.npy", "code.npy"]' --data.weights '[3, 1]' -o mix
   train-lm --resume runs/tiny
-  train-lm configs/tiny.toml --model.preset llama3 --model.num_layers 4 --model.d_model 256 -o small
+  train-lm configs/tiny.toml --model.preset llama3 --model.num_heads 8 --model.ffn.d_ff 384 -o small
   train-lm runs/gpt2/config.toml --training.start runs/gpt2 --data.train my.npy -o runs/tuned
 
 a configuration can be as short as:
@@ -126,7 +126,7 @@ def begin(args: argparse.Namespace) -> tuple[Run, RunFolder]:
     if run_config.logging.tensorboard:
         require_tensorboard()
     first = run_config.training.start
-    state = build(run_config, None if first is None else RunFolder.open(first).load_model())
+    state = build(run_config, None if first is None else RunFolder.open(first).load_any_model())
     return state, RunFolder.create(args.output, run_config)
 
 

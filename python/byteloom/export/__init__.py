@@ -147,7 +147,10 @@ def _with_chat(source: AnySource, to: str, given: str | None) -> tuple[AnySource
     if why or source.tokenizer is None:
         return replace(source, chat_template=""), []
     if given is not None:
-        remarks = chat.check(given, source.tokenizer, source.roles.tokens)
+        try:
+            remarks = chat.check(given, source.tokenizer, source.roles.tokens)
+        except ModuleNotFoundError as error:
+            raise ImportError(f"chat templates need {error.name}: pip install jinja2") from error
         turn = chat.end_of_turn(given, source.tokenizer, source.roles.tokens)
         roles = source.roles if turn is None else source.roles.ending(turn)
         return replace(source, chat_template=given, kept=roles), remarks
@@ -156,3 +159,5 @@ def _with_chat(source: AnySource, to: str, given: str | None) -> tuple[AnySource
     except ValueError as error:
         # It is as it came; what it needs to work, such as tools, is not known here.
         return source, [f"kept as it came, but {error}"]
+    except ModuleNotFoundError as error:
+        return source, [f"the chat template is kept as it came, untried: that takes {error.name}"]

@@ -47,7 +47,9 @@ def write(source: AnySource, destination: Path, shard_bytes: int = SHARD_BYTES) 
             bert.write(model, unfinished, pad, shard_bytes=shard_bytes)
         else:
             ends = as_list((source.kept or roles).generation.get("eos_token_id"))
-            ends = ends or [_id(source, roles, "eos_token", 1)]
+            own = _id(source, roles, "eos_token", 1)
+            if not ends or (source.iteration and own not in ends):
+                ends = [own, *ends]
             end = ends if len(ends) > 1 else ends[0]
             t5.write(model, unfinished, end, shard_bytes=shard_bytes)
         if tokenizer is not None:
@@ -61,7 +63,10 @@ def write(source: AnySource, destination: Path, shard_bytes: int = SHARD_BYTES) 
 
 
 def _roles(source: AnySource) -> Roles:
-    """What special tokens are for: as the task says, or as it was where the model came from."""
+    """What special tokens are for: as it was where the model came from, or as the task says.
+
+    What was trained here learned what the task says.
+    """
     special = {} if source.tokenizer is None else source.tokenizer.special_tokens
     is_encoder = isinstance(source.model, Encoder)
     task = _masked_roles(source) if is_encoder else _spans_roles(source)
@@ -69,7 +74,8 @@ def _roles(source: AnySource) -> Roles:
     kept = {} if source.kept is None else source.kept.tokens
     named = dict(zip(("bos_token", "eos_token"), begin_and_end(source.tokenizer), strict=True))
     roles = Roles() if source.kept is None else source.kept
-    return replace(roles, tokens={**named, **there, **kept})
+    last = {**kept, **there} if source.iteration else {**there, **kept}
+    return replace(roles, tokens={**named, **last})
 
 
 def _id(source: AnySource, roles: Roles, role: str, default: int) -> int:

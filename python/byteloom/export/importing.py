@@ -6,14 +6,16 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from byteloom.export import bert, chat, hf, nanogpt, t5
 from byteloom.export.hf import roles, tokenizer_files
 from byteloom.export.hf.families import FAMILIES
 from byteloom.export.hf.files import read_json
-from byteloom.export.hf.roles import Roles
-from byteloom.models import AnyModel
+from byteloom.export.hf.roles import Roles, as_list
+from byteloom.models import AnyModel, Encoder, EncoderDecoder
 from byteloom.tokenizer import Tokenizer
+from byteloom.training.tasks import MaskedConfig, SpansConfig, TaskConfig
 
 #: Kinds of models beside decoders, by ``model_type``.
 _OTHERS: dict[str, Callable[[Path], AnyModel]] = {"bert": bert.read, "t5": t5.read}
@@ -35,6 +37,33 @@ class Imported:
     """What makes one text of a conversation; empty: nothing does."""
     remarks: tuple[str, ...] = ()
     """What had to be left out, in words."""
+
+
+def task_of(found: Imported) -> TaskConfig | None:
+    """What it learned, as far as its special tokens tell.
+
+    Returns:
+        ``None``: it goes on with texts, or nothing is said, and it is what models of its kind
+        usually do.
+    """
+    model, roles = found.model, found.roles
+    if found.tokenizer is None or roles is None:
+        return None
+    special = found.tokenizer.special_tokens
+    tokens = {role: token for role, token in roles.tokens.items() if token in special}
+    if isinstance(model, Encoder):
+        roles_of_task = ("mask", "cls", "sep", "pad")
+        named: dict[str, Any] = {
+            role: tokens[f"{role}_token"] for role in roles_of_task if f"{role}_token" in tokens
+        }
+        return MaskedConfig(**named)
+    if isinstance(model, EncoderDecoder):
+        names = {token_id: name for name, token_id in special.items()}
+        ends = [names.get(token_id) for token_id in as_list(roles.model.get("eos_token_id"))]
+        end = tokens.get("eos_token") or next(iter(ends), None)
+        start = model.config.start_id
+        return SpansConfig(end=end, start=None if start is None else names.get(start))
+    return None
 
 
 def read(path: str | os.PathLike[str], *, with_tokenizer: bool = True) -> Imported:

@@ -41,6 +41,7 @@ def generate_ids(
     use_cache: bool = True,
     compiled: bool = False,
     prefix: bool = False,
+    known: int | None = None,
 ) -> Iterator[int]:
     """Generates lazily: an id is there as soon as it is drawn.
 
@@ -60,6 +61,8 @@ def generate_ids(
         compiled: compile the step from token to token, which pays for long texts on a GPU.
         prefix: the tokens of the prompt see each other in both directions, for models that were
             trained so (see :func:`byteloom.nn.attention.prefix_mask`).
+        known: only ids below it are drawn, where a tokenizer has fewer than the model; ``None``:
+            all.
 
     Raises:
         ValueError: an empty prompt, ids that the model lacks, impossible settings, a model whose
@@ -94,7 +97,7 @@ def generate_ids(
 
     def ids() -> Iterator[int]:
         for _ in range(max_new_tokens):
-            token = int(sample(reader.next_logits(), temperature, top_k, top_p, chance))
+            token = int(sample(reader.next_logits()[:known], temperature, top_k, top_p, chance))
             if token in stop_ids:
                 return
             yield token

@@ -23,6 +23,7 @@ def answer_ids(
     stop_ids: Collection[int] = (),
     seed: int | None = None,
     use_cache: bool = True,
+    known: int | None = None,
 ) -> Iterator[int]:
     """Generates lazily: an id is there as soon as it is drawn.
 
@@ -38,6 +39,8 @@ def answer_ids(
         stop_ids: ends before the first of these.
         seed: the same seed gives the same ids; ``None`` is chance.
         use_cache: keep keys and values of what was read and written: the same ids, faster.
+        known: only ids below it are drawn, where a tokenizer has fewer than the model; ``None``:
+            all.
 
     Raises:
         ValueError: nothing to read, or too much; ids that the model lacks; no ``start_id``;
@@ -66,7 +69,7 @@ def answer_ids(
 
     def answer() -> Iterator[int]:
         for _ in range(most if max_new_tokens is None else min(most, max_new_tokens)):
-            token = int(sample(writer.next_logits(), temperature, top_k, top_p, chance))
+            token = int(sample(writer.next_logits()[:known], temperature, top_k, top_p, chance))
             if token in stop_ids:
                 return
             yield token

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Unpack
 
 from byteloom.generation.ids import Sampling, generate_ids
@@ -16,7 +16,7 @@ def stream_text(
     tokenizer: Tokenizer,
     prompt: str,
     *,
-    stop: str | None = None,
+    stop: str | Collection[str] | None = None,
     **how: Unpack[Sampling],
 ) -> Iterator[str]:
     """Generates text piece by piece, as soon as whole characters are there.
@@ -25,7 +25,7 @@ def stream_text(
         model: what writes.
         tokenizer: the one it was trained with.
         prompt: what to go on from; not part of the result.
-        stop: special token at which the text ends.
+        stop: special token at which the text ends, or several of which each does.
         **how: as :func:`byteloom.generation.generate_ids` takes it: ``max_new_tokens``,
             ``temperature``, ``top_k``, ``top_p``, ``seed``, ``use_cache``, ``compiled``,
             ``prefix``.
@@ -33,10 +33,13 @@ def stream_text(
     Raises:
         ValueError: a ``stop`` that is no special token; what :func:`generate_ids` refuses.
     """
-    if stop is not None and stop not in tokenizer.special_tokens:
-        raise ValueError(f"stop={stop!r} is no special token of this tokenizer")
-    stop_ids = () if stop is None else (tokenizer.special_tokens[stop],)
-    ids = generate_ids(model, tokenizer.encode(prompt), stop_ids=stop_ids, **how)
+    ends = [] if stop is None else [stop] if isinstance(stop, str) else stop
+    for end in ends:
+        if end not in tokenizer.special_tokens:
+            raise ValueError(f"stop={end!r} is no special token of this tokenizer")
+    stop_ids = [tokenizer.special_tokens[end] for end in ends]
+    known = tokenizer.vocab_size
+    ids = generate_ids(model, tokenizer.encode(prompt), stop_ids=stop_ids, known=known, **how)
     return decode_stream(tokenizer, ids)
 
 

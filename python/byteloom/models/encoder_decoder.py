@@ -100,6 +100,8 @@ class EncoderDecoderConfig(Layered):
         for key in ("target_length", "num_decoder_layers", "logit_scale"):
             require_positive_if_given(**{key: getattr(self, key)})
         require_weights_only(self.init, "an encoder-decoder")
+        if self.embedding_norm and self.norm.kind == "none":
+            raise ValueError("embedding_norm is true, but norm.kind is none: choose a norm")
         if not self.attention.causal:
             raise ValueError(
                 "attention.causal is false, but the decoder writes one token after the other: the "
@@ -203,6 +205,8 @@ class EncoderDecoder(WholeModel):
         if config.tie_embeddings:
             self.lm_head.weight = self.token_embeddings.weight
         config.init.start(self, config.d_model, config.num_layers)
+        # Of another depth, and of three parts a block.
+        config.init.start(self.decoder, config.d_model, 1.5 * config.decoder_layers)
         for part in self.modules():
             if isinstance(part, Heads) and part.scale is not None:
                 # Scores begin as large as with the usual scale, as in T5.

@@ -14,7 +14,8 @@ def require_some(key: str, n: int | None, num_layers: int) -> None:
     """
     if n is not None and n > num_layers:
         raise ValueError(
-            f"{key} is {n}, but no layer has that number: a stack has at most {num_layers}"
+            f"{key} is {n}, but no layer has that number: a stack has at most {num_layers}; give a "
+            "smaller number, or none"
         )
 
 

@@ -68,7 +68,7 @@ class Run:
             config=config,
             history=History(folder / "metrics.jsonl"),
             sample=_read_sample(folder / "sample.txt"),
-            parameters=_count_parameters(folder / "checkpoints"),
+            parameters=_count_parameters(folder / "checkpoints", config),
         )
 
 
@@ -103,12 +103,14 @@ def _read_sample(path: Path) -> str | None:
     return visible(text if len(text) <= LONGEST_SAMPLE else text[:LONGEST_SAMPLE] + " …")
 
 
-def _count_parameters(checkpoints: Path) -> int | None:
-    """The numbers in the model of the newest checkpoint, from the header of the file alone.
+def _count_parameters(checkpoints: Path, config: dict[str, Any]) -> int | None:
+    """The numbers to learn in the newest checkpoint, from the header of the file alone.
 
     That is JSON behind its length, so that neither torch nor safetensors is needed. What cannot be
     read is not counted: a report is not the place to complain about a checkpoint.
     """
+    model = config.get("model")
+    is_tied = isinstance(model, dict) and model.get("tie_embeddings") is True
     files = [p for p in checkpoints.glob("step-*.safetensors") if re.fullmatch(r"step-\d+", p.stem)]
     if not files:
         return None
@@ -119,7 +121,14 @@ def _count_parameters(checkpoints: Path) -> int | None:
             if length > newest.stat().st_size:
                 return None
             header = json.loads(file.read(length))
-        shapes = [value["shape"] for name, value in header.items() if name.startswith("model.")]
+        shapes = [
+            value["shape"]
+            for name, value in header.items()
+            if name.startswith("model.")
+            # The table of embeddings once more; and what no gradient moves.
+            and not (is_tied and name == "model.lm_head.weight")
+            and not name.endswith(".balance_bias")
+        ]
         return int(sum(math.prod(shape) for shape in shapes))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -33,7 +33,7 @@ from byteloom.training.tasks.base import Reading
 from byteloom.training.tasks.prefix import PrefixObjective
 
 
-def build(run_config: RunConfig, start: TransformerLM | None = None) -> Run:
+def build(run_config: RunConfig, start: AnyModel | None = None) -> Run:
     """Makes a run at step 0: fresh weights from the seed, token files opened.
 
     Args:
@@ -53,7 +53,7 @@ def build(run_config: RunConfig, start: TransformerLM | None = None) -> Run:
 
 def assemble(
     run_config: RunConfig,
-    start: TransformerLM | None = None,
+    start: AnyModel | None = None,
     make_objective: Callable[[RunConfig, AnyModel], Callable[..., Sums]] | None = None,
 ) -> Run:
     """Makes a run without its token files, which has no batches; otherwise as :func:`build`.

@@ -293,7 +293,9 @@ def check_data(run: RunConfig) -> None:
     require_train(run.data)
     if run.data.tokenizer is not None:
         size = Tokenizer.load(run.data.tokenizer).vocab_size
-        if size != run.model.vocab_size:
+        # Weights from elsewhere may have rows for more ids, which were never tokens.
+        is_started = run.training.start is not None
+        if size > run.model.vocab_size or (size < run.model.vocab_size and not is_started):
             raise ValueError(
                 f"model.vocab_size is {run.model.vocab_size:,}, but the tokenizer "
                 f"{run.data.tokenizer} has {size:,} tokens: leave model.vocab_size out"

@@ -74,7 +74,10 @@ _BIASES = ("alibi", "relative")
 def _of_data(run: Any) -> Iterator[str]:
     data, task = run.data, run.task
     if data.tokenizer is None and run.logging.sample_prompt:
-        yield "logging.sample_prompt: without data.tokenizer there is no sample"
+        yield (
+            f"logging.sample_prompt is {run.logging.sample_prompt!r}, but without data.tokenizer "
+            "there is no sample: leave it empty"
+        )
     if data.separator is None:
         return
     if data.tokenizer is None:
@@ -89,7 +92,7 @@ def _of_data(run: Any) -> Iterator[str]:
         if not run.model.next_sentence:
             yield (
                 f"data.separator is {data.separator!r}, but without model.next_sentence no "
-                "documents are told apart"
+                "documents are told apart: leave it out, or say none"
             )
     elif not data.separate_documents:
         yield (

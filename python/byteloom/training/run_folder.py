@@ -30,6 +30,7 @@ from byteloom.models import AnyModel, TransformerLM
 from byteloom.tokenizer import Tokenizer
 from byteloom.training.config import RunConfig
 from byteloom.training.data_config import DataConfig
+from byteloom.training.tasks import TaskConfig
 
 #: Of a model from elsewhere: what special tokens are for, and what makes a text of a conversation.
 BESIDE = ROLES, CHAT = "special_tokens.json", "chat_template.jinja"
@@ -88,6 +89,7 @@ class RunFolder:
         model: AnyModel,
         tokenizer: Tokenizer | None,
         beside: Mapping[str, str] | None = None,
+        task: TaskConfig | None = None,
     ) -> RunFolder:
         """Makes the folder of a model that comes from elsewhere, at step 0: whole or not at all.
 
@@ -98,6 +100,7 @@ class RunFolder:
             model: with its weights.
             tokenizer: the one it was trained with, if there is one; only decoders can do without.
             beside: those of ``BESIDE`` that there are, and what is in them.
+            task: what it learned; ``None``: what models of its kind usually do.
 
         Raises:
             ValueError: something is there already.
@@ -108,7 +111,7 @@ class RunFolder:
             not isinstance(model, TransformerLM) or tokenizer.vocab_size == model.config.vocab_size
         )
         data = DataConfig((), tokenizer=folder.tokenizer_file.absolute() if fits else None)
-        run_config = RunConfig(model.config, data)
+        run_config = RunConfig(model.config, data, task)
         state = Checkpoint.of(
             model,
             None,

@@ -72,8 +72,8 @@ def reply(
         run_config: what it learned.
         folder: where its tokenizer is.
         prompt: for encoders with the mask where something is to be found.
-        stop: special token at which an answer ends; ``None``: that which ended those it learned
-            from.
+        stop: special token at which an answer ends; empty: none; ``None``: that which ended those
+            it learned from.
         **how: as :func:`byteloom.generation.answer_ids` takes it.
 
     Raises:
@@ -85,9 +85,11 @@ def reply(
     if isinstance(model, Encoder) and isinstance(task, MaskedConfig):
         ids = task.question(specials, prompt)
         mask = specials.id("task.mask", task.mask)
-        found = fill_ids(model, ids, mask, never=specials.ids.values())
+        without_token = range(tokenizer.vocab_size, run_config.model.vocab_size)
+        found = fill_ids(model, ids, mask, never=[*specials.ids.values(), *without_token])
         return iter([tokenizer.decode(found[1:-1])])
     assert isinstance(model, EncoderDecoder) and isinstance(task, SpansConfig)
-    end = specials.ids[stop] if stop else task.end_id(specials)
-    answer = answer_ids(model, task.question(specials, prompt), stop_ids=[end], **how)
+    ends = [task.end_id(specials)] if stop is None else [specials.ids[stop]] if stop else []
+    how["known"] = tokenizer.vocab_size
+    answer = answer_ids(model, task.question(specials, prompt), stop_ids=ends, **how)
     return decode_stream(tokenizer, answer)

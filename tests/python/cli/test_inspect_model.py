@@ -10,7 +10,7 @@ import pytest
 
 import byteloom as bl
 from byteloom import presets
-from byteloom.cli import inspect
+from byteloom.cli import estimate, inspect
 from byteloom.training.run_folder import RunFolder
 from tiny_run import make_config, make_data, write_toml
 
@@ -80,6 +80,22 @@ def test_a_file_with_a_model_alone_and_a_run(look: Any, tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run", run_config)
     figures = json.loads(look(folder.path, "--json"))
     assert figures["parameters"] == run_config.model.build().num_parameters()
+
+
+def test_a_run_that_began_is_not_asked_what_its_keys_change(look: Any, tmp_path: Path) -> None:
+    make_data(tmp_path)
+    folder = RunFolder.create(tmp_path / "run", make_config(tmp_path))
+    text = folder.config_file.read_text()
+    assert "accumulation_warmup = 0\n" in text
+    folder.config_file.write_text(
+        text.replace("accumulation_warmup = 0\n", "accumulation_warmup = 2\n")
+    )
+    assert json.loads(look(folder.path, "--json"))["parameters"] > 0
+    args = estimate.build_parser().parse_args([str(folder.path)])
+    assert estimate.load(args).training.accumulation_warmup == 2
+    args = estimate.build_parser().parse_args([str(folder.config_file)])
+    with pytest.raises(ValueError, match=r"training\.accumulation_warmup is 2, but"):
+        estimate.load(args)
 
 
 def test_presets_of_other_kinds(look: Any) -> None:

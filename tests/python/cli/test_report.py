@@ -116,3 +116,23 @@ def test_help_has_examples() -> None:
     for option in ("-o", "--x", "--json"):
         assert re.search(rf"^  {option}\b", done.stdout, re.MULTILINE)
     assert "  report " in byteloom("--help").stdout
+
+
+def test_a_table_that_is_the_output_map_too_is_counted_once(tmp_path: Path) -> None:
+    from byteloom.models import EncoderDecoderConfig, ModelConfig
+    from byteloom.nn import ExpertsConfig
+    from byteloom.reporting.run import Run
+    from byteloom.tokenizer import Tokenizer
+    from byteloom.training.run_folder import RunFolder
+
+    tokenizer = Tokenizer({i: bytes([i]) for i in range(256)}, [], ["</s>"])
+    sizes = {"vocab_size": 257, "context_length": 8, "d_model": 16, "num_layers": 1, "num_heads": 2}
+    balanced = ExpertsConfig(num_experts=4, balance_rate=0.1)
+    for name, config in {
+        "tied": ModelConfig(**sizes, tie_embeddings=True, ffn=balanced),
+        "not": ModelConfig(**sizes),
+        "t5": EncoderDecoderConfig(**sizes, start_id=0),
+    }.items():
+        model = config.build()
+        RunFolder.imported(tmp_path / name, model, tokenizer)
+        assert Run.open(tmp_path / name).parameters == model.num_parameters(), name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -355,6 +356,23 @@ def test_a_chat_model_goes_through_as_it_is(
     assert generation["eos_token_id"] == ends
 
 
+def test_it_stops_writing_where_its_folder_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    qwen(tmp_path / "theirs")
+    assert cli.main(["import", str(tmp_path / "theirs"), "-o", str(tmp_path / "run")]) == 0
+    asked: list[list[str]] = []
+    monkeypatch.setattr(
+        "byteloom.generation.stream_text", lambda *_, stop, **__: asked.append(stop) or []
+    )
+    argv = ["generate", str(tmp_path / "run"), "--prompt", "a", "--device", "cpu"]
+    for more in ([], ["--stop", ""], ["--stop", "<think>"]):
+        assert cli.main([*argv, *more]) == 0
+    (tmp_path / "run" / ROLES).unlink()
+    assert cli.main(argv) == 0
+    assert [sorted(stops) for stops in asked] == [[END, "<|im_end|>"], [], ["<think>"], [END]]
+
+
 def test_a_run_that_begins_with_it_has_the_same(tmp_path: Path) -> None:
     ours = qwen(tmp_path / "theirs")
     assert cli.main(["import", str(tmp_path / "theirs"), "-o", str(tmp_path / "run")]) == 0
@@ -414,6 +432,20 @@ def test_a_kept_template_that_fails_here_goes_out_all_the_same(
     said = capsys.readouterr().err
     assert "note: kept as it came, but the chat template fails on two messages: tools are" in said
     assert "raise_exception" in (tmp_path / "out" / CHAT).read_text()
+
+
+def test_without_jinja_a_kept_template_goes_out_untried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    model = ModelConfig(len(SPECIAL) + 256, 16, 16, 1, 2).build()
+    source = Source(model.eval(), tokenizer(), chat_template=CHATML)
+    [remark] = write(source, "hf", tmp_path / "out")
+    assert remark == "the chat template is kept as it came, untried: that takes jinja2"
+    assert (tmp_path / "out" / CHAT).read_text() == CHATML
+    with pytest.raises(ImportError, match="chat templates need jinja2: pip install jinja2"):
+        write(source, "hf", tmp_path / "other", chat_template=CHATML)
+    assert not (tmp_path / "other").exists()
 
 
 def test_what_cannot_be_kept_is_told_of(tmp_path: Path) -> None:

@@ -113,6 +113,76 @@ def test_special_tokens_are_what_the_task_had_them_for(kind: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", MODELS)
+def test_what_comes_back_is_asked_as_before_and_learns_on(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {"mask": "<mask>", "pad": "<pad>", "cls": "<s>", "sep": "</s>"}
+    task = {**TASKS, "encoder": {"kind": "masked", **names}}
+    # By default, the first of them would end texts.
+    special = ["<pad>", "<mask>", "<s>", "</s>", *(f"<extra_id_{i}>" for i in range(4))]
+    make_data(tmp_path, special)
+    over = {"model": {"kind": kind}, "task": task[kind], "training": {"steps": 1}}
+    assert train_lm.main([str(write_toml(tmp_path, **over)), "-o", str(tmp_path / "run")]) == 0
+    out, back = str(tmp_path / "out"), tmp_path / "back"
+    assert cli.main(["export", str(tmp_path / "run"), "--to", "hf", "-o", out]) == 0
+    assert cli.main(["import", out, "-o", str(back)]) == 0
+    runs = [RunFolder.open(tmp_path / "run"), RunFolder.open(back)]
+    assert runs[0].load_config().task == runs[1].load_config().task
+    prompt = {"encoder": "def <mask>(x)", "encoder_decoder": "def <extra_id_0>(x)"}[kind]
+    said = []
+    for run in runs:
+        capsys.readouterr()
+        argv = ["--prompt", prompt, "--temperature", "0", "--max-new-tokens", "6"]
+        assert cli.main(["generate", str(run.path), *argv]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]
+    # What learns on by another end has that one.
+    argv = [str(back / "config.toml"), f"--training.start={back}", "-o", str(tmp_path / "tuned")]
+    argv += [f"--data.train={tmp_path / 'train.npy'}", "--training.steps=1"]
+    argv += ["--training.batch_size=2", "--training.device=cpu"]
+    argv += ["--task.end=<s>"] if kind == "encoder_decoder" else ["--task.mask=<extra_id_1>"]
+    assert cli.main(["train-lm", *argv]) == 0
+    out = str(tmp_path / "again")
+    assert cli.main(["export", str(tmp_path / "tuned"), "--to", "hf", "-o", out]) == 0
+    found = transformers.AutoTokenizer.from_pretrained(out)
+    if kind == "encoder":
+        assert (found.mask_token, found.cls_token) == ("<extra_id_1>", "<s>")
+    else:
+        settings = json.loads((tmp_path / "again" / "generation_config.json").read_text())
+        ids = [found.convert_tokens_to_ids(name) for name in ("<s>", "</s>")]
+        assert found.eos_token == "<s>" and settings["eos_token_id"] == ids
+
+
+@pytest.mark.parametrize("kind", ["decoder", *MODELS])
+def test_ids_without_tokens_are_never_drawn_and_such_a_model_learns_on(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    special = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", *(f"<extra_id_{i}>" for i in range(4))]
+    made_of = make_data(tmp_path, special)
+    sizes = {**SIZES, "vocab_size": 2000, "context_length": 16, "num_layers": 1}
+    made_by = {
+        "decoder": ModelConfig(**sizes),
+        "encoder": EncoderConfig(**sizes),
+        "encoder_decoder": EncoderDecoderConfig(**sizes, start_id=256),
+    }[kind]
+    RunFolder.imported(tmp_path / "run", made_by.build(seed=0), made_of)
+    ask = ["--prompt", "d[MASK][MASK][MASK]f", "--temperature", "5", "--seed", "1"]
+    argv = [str(tmp_path / "run" / "config.toml"), f"--training.start={tmp_path / 'run'}"]
+    argv += [f"--data.train={tmp_path / 'train.npy'}", "--training.batch_size=2"]
+    argv += [f"--data.tokenizer={tmp_path / 'tokenizer.json'}", "--training.steps=1"]
+    assert cli.main(["train-lm", *argv, "-o", str(tmp_path / "tuned")]) == 0
+    for name in ("run", "tuned"):
+        capsys.readouterr()
+        how = ["--max-new-tokens", "12", "--stop", ""]
+        assert cli.main(["generate", str(tmp_path / name), *ask, *how]) == 0
+        assert len(capsys.readouterr().out) > 3
+    start = next(i for i, word in enumerate(argv) if "training.start" in word)
+    del argv[start]
+    assert cli.main(["train-lm", *argv, "-o", str(tmp_path / "fresh")]) == 1
+    assert "vocab_size is 2,000, but the tokenizer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", MODELS)
 def test_other_formats_have_decoders_only(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

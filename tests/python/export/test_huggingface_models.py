@@ -98,6 +98,20 @@ def test_a_preset_in_small_goes_out_and_comes_in(name: str, tmp_path: Path) -> N
         assert torch.equal(again(ids()), model(ids()))
 
 
+def test_a_gemma_2_whose_windows_hide_nothing_is_opened(tmp_path: Path) -> None:
+    sizes = {"vocab_size": VOCAB, "context_length": CONTEXT, "num_layers": 2, "d_model": 32}
+    sizes |= {"num_heads": 4, "embedding_scale": 32**0.5, "ffn": {"d_ff": 48}}
+    scale = {"num_kv_heads": 2, "d_head": 8, "scale": 8**-0.5}
+    model = presets.load("gemma2", **sizes, attention=scale).build().eval()
+    assert model.config.attention.window > CONTEXT, "as published"
+    by_chance(model)
+    hf.write(model, None, tmp_path / "ours")
+    with torch.no_grad():
+        assert_same(opened(tmp_path / "ours")(ids()).logits, model(ids()))
+    again, _ = hf.read(tmp_path / "ours")
+    assert canonical(again.config) == canonical(model.config)
+
+
 def _without_none(tables: dict[str, Any]) -> dict[str, Any]:
     return {
         key: _without_none(value) if isinstance(value, dict) else value

@@ -13,7 +13,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from byteloom import config
 from byteloom.model import ModelConfig, TransformerLM
-from byteloom.nn import ExpertsConfig, SwiGLUConfig
+from byteloom.models import EncoderDecoderConfig
+from byteloom.nn import ExpertsConfig, MultiHeadConfig, SwiGLUConfig
 from byteloom.nn.init import (
     CourseInitConfig,
     GPT2InitConfig,
@@ -41,6 +42,22 @@ def make(init: InitConfig | None = None, seed: int = 0, **settings: Any) -> Tran
         **settings,
     )
     return model.build(seed=seed)
+
+
+def test_each_stack_of_an_encoder_decoder_is_narrower_by_its_own_depth() -> None:
+    sizes = {"vocab_size": 50, "d_model": WIDTH, "num_heads": 4, "num_layers": 2}
+    for init, narrow in ((GPT2InitConfig(), True), (NormalInitConfig(), False)):
+        model = EncoderDecoderConfig(
+            **sizes, num_decoder_layers=6, init=init, attention=MultiHeadConfig()
+        ).build(seed=0)
+        stacks = {"encoder": 2 * 2, "decoder": 3 * 6}
+        for stack, parts in stacks.items():
+            for name, weight in model.get_submodule(stack).named_parameters():
+                if name.endswith(("output_proj.weight", "w2.weight")):
+                    wanted = 0.02 / math.sqrt(parts) if narrow else 0.02
+                    assert weight.std().item() == pytest.approx(wanted, rel=0.05), name
+                elif name.endswith("_proj.weight"):
+                    assert weight.std().item() == pytest.approx(0.02, rel=0.05), name
 
 
 def test_every_weight_has_its_role() -> None:

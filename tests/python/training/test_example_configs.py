@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 import torch
 
 from byteloom import config
+from byteloom.cli import estimate, train_lm
 from byteloom.models import EncoderConfig, EncoderDecoderConfig
 from byteloom.training.config import RunConfig, resolve_model
 
@@ -44,6 +47,34 @@ def test_a_run_begins_with_a_preset() -> None:
     tables["model"] = {"kind": "encoder", "preset": "t5"}
     with pytest.raises(ValueError, match="no preset 't5'; There are bert"):
         resolve_model(tables)
+
+
+def test_bert_without_pairs_has_no_separator() -> None:
+    tables = config.merge(config.read(CONFIGS / "bert.toml"), {"model": {"vocab_size": 99}})
+    tables["model"]["next_sentence"] = False
+    with pytest.raises(ValueError, match="documents are told apart: leave it out, or say none"):
+        resolve_model(tables)
+    tables["data"]["separator"] = "none"
+    assert resolve_model(tables).data.separator is None
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        line.strip()
+        for text in (train_lm.DESCRIPTION, estimate.DESCRIPTION)
+        for line in text.splitlines()
+        if " configs/" in line
+    ],
+)
+def test_what_the_help_shows_is_possible(example: str) -> None:
+    words = iter(shlex.split(example, comments=True))
+    begun = next(word for word in words if word.startswith("configs/"))
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    config.add_options(parser, RunConfig)
+    args, _ = parser.parse_known_args([*words, "--model.vocab_size", "300"])
+    tables = config.read(CONFIGS.parent / begun)
+    assert resolve_model(config.merge(tables, config.overrides(vars(args)))).model.vocab_size == 300
 
 
 def test_bert_is_bert_base() -> None:

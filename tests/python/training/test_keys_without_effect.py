@@ -108,6 +108,15 @@ def test_other_kinds_refuse_them_too(kind: type, name: str) -> None:
         config.load(kind, {**SIZES, **tables, "attention": attention, "position": ROTARY})
 
 
+def test_an_encoder_decoder_refuses_a_norm_of_the_embedding_that_is_none() -> None:
+    tables, said = MODELS["a norm of the embedding that is none"]
+    with pytest.raises(ValueError, match=said):
+        config.load(EncoderDecoderConfig, {**SIZES, **tables})
+    # An encoder has one where nothing is said.
+    attention = {"causal": False}
+    config.load(EncoderConfig, {**SIZES, "norm": {"kind": "none"}, "attention": attention})
+
+
 ROTARY = {"kind": "rotary"}
 
 
@@ -204,7 +213,7 @@ RUNS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a prompt without a tokenizer": (
         {"data": {"tokenizer": "none"}, "logging": {"sample_prompt": "def"}},
-        r"logging\.sample_prompt: without data\.tokenizer there is no sample",
+        r"logging\.sample_prompt is .*, but without data\.tokenizer there is no sample: leave it",
     ),
     "a separator without a tokenizer": (
         {"data": {"tokenizer": "none", "separator": "x"}},

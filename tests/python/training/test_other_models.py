@@ -18,6 +18,8 @@ from byteloom.cli import eval as eval_command
 from byteloom.cli import generate as generate_command
 from byteloom.cli import train_lm
 from byteloom.models import Encoder, EncoderDecoder
+from byteloom.tokenizer import Tokenizer
+from byteloom.training import sample
 from byteloom.training.build import build
 from byteloom.training.config import RunConfig, resolve
 from byteloom.training.evaluate import evaluate
@@ -80,6 +82,18 @@ OTHER_PARTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name 
     "linear": ("pairs", {"attention": {"kind": "linear", "causal": False}}),
     "parallel": ("spans", {"block": {"kind": "parallel"}, "attention": {"kind": "sparse"}}),
 }
+
+
+@pytest.mark.parametrize("name", ["pairs", "spans"])
+def test_a_run_begins_with_anothers_weights(folder: Path, tmp_path: Path, name: str) -> None:
+    model = make_run(folder, name).model.build(seed=5)
+    RunFolder.imported(tmp_path / "first", model, Tokenizer.load(folder / "tokenizer.json"))
+    still = {"schedule": {"max_lr": 0.0, "min_lr": 0.0}, "logging": {"sample_tokens": 0}}
+    over = config.merge(RUNS[name], still | {"training": {"steps": 1}})
+    argv = [str(write_toml(folder, f"{name}.toml", **over)), "-o", str(tmp_path / "run")]
+    assert train_lm.main([*argv, f"--training.start={tmp_path / 'first'}"]) == 0
+    found = RunFolder.open(tmp_path / "run").load_any_model().state_dict()
+    assert all(torch.equal(found[key], x) for key, x in model.state_dict().items())
 
 
 @pytest.mark.parametrize("name", OTHER_PARTS)
@@ -194,6 +208,23 @@ def test_an_encoder_decoder_answers_and_an_encoder_does_not(
     assert capsys.readouterr().out == answer
     assert generate_command.main([str(tmp_path / "pairs"), *asked]) == 1
     assert "finds hidden tokens and writes no text" in capsys.readouterr().err
+    assert generate_command.main([str(tmp_path / "spans"), *asked, "--compile"]) == 1
+    assert "--compile is for decoders, and this is an encoder_decoder" in capsys.readouterr().err
+
+
+def test_an_answer_ends_where_it_is_said_to_or_nowhere(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer, run_config = Tokenizer.load(folder / "tokenizer.json"), make_run(folder, "spans")
+    run = RunFolder.imported(tmp_path / "run", run_config.model.build(), tokenizer)
+    asked: list[list[int]] = []
+    monkeypatch.setattr(
+        sample, "answer_ids", lambda *_, stop_ids, known: asked.append(stop_ids) or []
+    )
+    for stop in (None, "", "[SEP]"):
+        list(sample.reply(run.load_any_model(), run.load_config(), run, "def", stop))
+    special = tokenizer.special_tokens
+    assert asked == [[special[END]], [], [special["[SEP]"]]]
 
 
 def test_it_compiles_to_the_same_losses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,8 @@ class Windows:
     """Whether those that see all are told no places."""
     default: int | None = 4096
     """The window, where it is not said."""
+    always: bool = False
+    """Whether transformers makes the window's mask even where no layer looks through it."""
 
     def read(self, settings: Settings, found: Flat) -> None:
         """From the list, or from what stands for it."""
@@ -103,6 +105,7 @@ class Windows:
         if self.without_places:
             # Which also see all if the window is as long as any text.
             full = [not told for told in config["layers.places"]]
+        if self.without_places or self.always:
             settings["sliding_window"] = settings["sliding_window"] or config["context_length"]
         settings["layer_types"] = [FULL if all_of_it else SLIDING for all_of_it in full]
 

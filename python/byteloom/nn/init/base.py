@@ -25,7 +25,7 @@ class InitBase:
     def __post_init__(self) -> None:
         require_positive_if_given(std=self.std, embedding_std=self.embedding_std)
 
-    def std_of(self, role: Role, d_model: int, num_layers: int) -> float:
+    def std_of(self, role: Role, d_model: int, num_layers: float) -> float:
         """The standard deviation of a role's weights, in a model of this size."""
         if role in ("embedding", "positions") and self.embedding_std is not None:
             return self.embedding_std
@@ -36,13 +36,13 @@ class InitBase:
         nn.init.normal_(weight, std=std)
 
     @torch.no_grad()
-    def start(self, model: nn.Module, d_model: int, num_layers: int) -> None:
+    def start(self, model: nn.Module, d_model: int, num_layers: float) -> None:
         """Fills the weights of a model, from torch's global generator.
 
         Args:
             model: see :func:`byteloom.nn.init.weights_by_role`.
             d_model: its width.
-            num_layers: its blocks.
+            num_layers: its blocks, of two parts each; one of three counts for one and a half.
         """
         for role, weight in weights_by_role(model):
             self.draw(weight, self.std_of(role, d_model, num_layers))

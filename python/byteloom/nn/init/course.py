@@ -18,7 +18,7 @@ class CourseInitConfig:
     kind: Literal["course"] = "course"
     """Selects this member."""
 
-    def start(self, model: nn.Module, d_model: int, num_layers: int) -> None:
+    def start(self, model: nn.Module, d_model: int, num_layers: float) -> None:
         """The layers have done it."""
 
     def logit_factor(self, d_model: int) -> float:

@@ -30,7 +30,7 @@ class MuPInitConfig(InitBase):
         super().__post_init__()
         require_positive("base_width", self.base_width)
 
-    def std_of(self, role: Role, d_model: int, num_layers: int) -> float:
+    def std_of(self, role: Role, d_model: int, num_layers: float) -> float:
         """Narrower between widths, the wider the model is."""
         std = super().std_of(role, d_model, num_layers)
         is_between = role in ("hidden", "residual")

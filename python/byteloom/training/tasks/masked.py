@@ -87,7 +87,8 @@ class MaskedConfig:
             else:
                 sources.append(Singles(file, length - 2, reading.seed, i))
         masker = Masker(
-            model.vocab_size,
+            # A model from elsewhere may have ids without tokens.
+            min(model.vocab_size, specials.tokenizer.vocab_size),
             list(specials.ids.values()),
             specials.id("task.mask", self.mask),
             self.rate,

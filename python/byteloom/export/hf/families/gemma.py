@@ -55,7 +55,7 @@ GEMMA2 = Family(
         *_SHARED,
         Always(block__kind="sandwich"),
         Choice("hidden_activation", {"gelu_pytorch_tanh": _TANH}, "gelu_pytorch_tanh"),
-        Windows(every=2),
+        Windows(every=2, always=True),
         Formula(
             "query_pre_attn_scalar",
             "attention.scale",
