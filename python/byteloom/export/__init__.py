@@ -51,11 +51,18 @@ class Target:
     """The types that weights can have in it."""
     has_chat: bool = False
     """Whether a chat template can go with it."""
+    has_all_kinds: bool = False
+    """Whether it has encoders and encoder-decoders, too."""
 
 
 TARGETS = {
     "hf": Target(
-        "byteloom.export.huggingface", "transformers", "transformers", is_folder=True, has_chat=True
+        "byteloom.export.huggingface",
+        "transformers",
+        "transformers",
+        is_folder=True,
+        has_chat=True,
+        has_all_kinds=True,
     ),
     "gguf": Target(
         "byteloom.export.gguf",
@@ -71,6 +78,7 @@ TARGETS = {
         "the weights alone",
         "byteloom[train]",
         dtypes=("fp32", "fp16", "bf16"),
+        has_all_kinds=True,
     ),
 }
 
@@ -85,7 +93,8 @@ def write(
     """Writes a model in another format.
 
     Args:
-        source: the model; :func:`open_any_run` makes it of a run. All but "hf" take decoders only.
+        source: the model; :func:`open_any_run` makes it of a run. Of encoders and
+            encoder-decoders there are "hf" and "safetensors".
         to: the format, one of :data:`TARGETS`.
         destination: the file, or for "hf" and "onnx" the folder; it appears when it is complete.
         dtype: type of the weights in the file.
@@ -104,10 +113,10 @@ def write(
     if to not in TARGETS:
         raise ValueError(f"no format {to!r}, only {', '.join(TARGETS)}")
     target, path = TARGETS[to], Path(destination)
-    if to != "hf" and not isinstance(source, Source):
+    if not target.has_all_kinds and not isinstance(source, Source):
         raise ValueError(
-            f"{to} is for decoders, and this is an {source.model.config.kind}: only hf, a folder "
-            "for transformers, has all kinds"
+            f"{to} is for decoders, and this is an {source.model.config.kind}: hf, a folder for "
+            "transformers, and safetensors have all kinds"
         )
     if dtype not in target.dtypes:
         raise ValueError(f"{to} has weights of the type {' or '.join(target.dtypes)}, not {dtype}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import typing
 from pathlib import Path
 
 import safetensors
@@ -11,20 +12,22 @@ import torch
 
 from byteloom import __version__, config
 from byteloom.atomic import atomic_write
-from byteloom.export.source import Source
-from byteloom.model import ModelConfig, TransformerLM
+from byteloom.export.source import AnySource
+from byteloom.models import AnyModel, AnyModelConfig
 
+#: By their kinds.
+_CONFIGS = {cls.kind: cls for cls in typing.get_args(AnyModelConfig)}
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-def write(source: Source, destination: Path, dtype: str = "fp32") -> list[str]:
+def write(source: AnySource, destination: Path, dtype: str = "fp32") -> list[str]:
     """Writes the file: tensors by the names that the course gives them.
 
     The header's ``byteloom`` is JSON with ``config``, the model's configuration, ``figures``,
     ``tokenizer``, the tokenizer's fingerprint, and ``version``.
     """
     header = {
-        "config": config.dump(source.config),
+        "config": config.dump(source.model.config),
         "figures": source.figures,
         "tokenizer": "" if source.tokenizer is None else source.tokenizer.fingerprint,
         "version": __version__,
@@ -40,7 +43,7 @@ def write(source: Source, destination: Path, dtype: str = "fp32") -> list[str]:
     return []
 
 
-def read(path: Path) -> TransformerLM:
+def read(path: Path) -> AnyModel:
     """The model of a file that :func:`write` wrote, in evaluation mode.
 
     Raises:
@@ -57,6 +60,9 @@ def read(path: Path) -> TransformerLM:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path} is cut short, damaged or no safetensors file: {error}") from None
-    model = config.load(ModelConfig, header["config"], path).build()
+    described = header["config"]
+    model: AnyModel = config.load(
+        _CONFIGS[described.get("kind", "decoder")], described, path
+    ).build()
     model.load_state_dict(tensors)
     return model.eval()

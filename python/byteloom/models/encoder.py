@@ -103,6 +103,11 @@ class EncoderConfig(Layered):
                 "attention.causal = false"
             )
         require_weights_only(self.init, "an encoder")
+        if self.next_sentence and getattr(self.ffn, "capacity", None) is not None:
+            raise ValueError(
+                "ffn.capacity is given, but pairs of segments are filled up, and what fills up one "
+                "would take the places of another's tokens: leave it out"
+            )
         with torch.device("meta"):
             self.check_layers()
             self.build_stack(num_layers=1)

@@ -13,7 +13,16 @@ from peers import by_chance, make_peer
 from byteloom import config
 from byteloom.cli import main as cli
 from byteloom.cli import train_lm
-from byteloom.export import bert, importing, nanogpt, open_any_run, open_run, t5, write
+from byteloom.export import (
+    bert,
+    importing,
+    nanogpt,
+    open_any_run,
+    open_run,
+    safetensors,
+    t5,
+    write,
+)
 from byteloom.export.source import Source
 from byteloom.model import ModelConfig
 from byteloom.models import AnyModel, EncoderConfig, EncoderDecoderConfig
@@ -183,14 +192,26 @@ def test_ids_without_tokens_are_never_drawn_and_such_a_model_learns_on(
 
 
 @pytest.mark.parametrize("kind", MODELS)
+def test_the_weights_alone_are_a_model_again(kind: str, tmp_path: Path) -> None:
+    made(tmp_path / "run", kind)
+    argv = ["export", str(tmp_path / "run"), "--to", "safetensors", "-o", str(tmp_path / "file")]
+    assert cli.main(argv) == 0
+    again, model = safetensors.read(tmp_path / "file"), open_any_run(tmp_path / "run").model
+    assert again.config == model.config
+    assert not again.training
+    for name, weight in model.state_dict().items():
+        assert torch.equal(again.state_dict()[name], weight)
+
+
+@pytest.mark.parametrize("kind", MODELS)
 def test_other_formats_have_decoders_only(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made(tmp_path / "run", kind)
-    for to in ("gguf", "onnx", "nanogpt", "safetensors"):
+    for to in ("gguf", "onnx", "nanogpt"):
         argv = ["export", str(tmp_path / "run"), "--to", to, "-o", str(tmp_path / "out")]
         assert cli.main(argv) == 1
-        told = f"{to} is for decoders, and this is an {kind}: only hf"
+        told = f"{to} is for decoders, and this is an {kind}: hf, a folder"
         assert told in capsys.readouterr().err
     with pytest.raises(ValueError, match=f"has an {kind}: only decoders are exported"):
         open_run(tmp_path / "run")

@@ -367,6 +367,7 @@ def test_compiled_and_recomputed_it_is_the_same() -> None:
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"token_types": -1}, "token_types is -1"),
         ({"token_types": 1}, "token_types is 1, but next_sentence"),
+        ({"ffn": ExpertsConfig(num_experts=2, capacity=1.5)}, "ffn.capacity is given, but pairs"),
         ({"num_heads": 3}, "not divisible by num_heads 3"),
         ({"vocab_size": 0}, "vocab_size is 0"),
     ],
