@@ -2,12 +2,13 @@
 
 For each size, type and way to recompute, a run with random tokens takes a few real steps. Its peak
 memory is what allocators report: on a CPU torch's profiler, on a GPU torch.cuda. Operations are
-those that torch's FlopCounterMode counts. Time is the median of the steps.
+those that torch's FlopCounterMode counts. Time is the median of the steps; with --rounds, said and
+measured in turns, and the median of either: a machine may have other work for a while.
 
 Prints a table, and exits with 1 if memory is further off than --tolerance, or an operation is.
 
 Examples:
-  python scripts/check_estimate.py                        # three sizes on this machine
+  python scripts/check_estimate.py --rounds 3             # three sizes on this machine
   python scripts/check_estimate.py --device cuda --sizes course 134m --dtypes bf16 --batch 32
   python scripts/check_estimate.py --compile --recompute none block
   python scripts/check_estimate.py --weights bf16 --rounding compensated --dtypes bf16
@@ -23,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,9 +144,10 @@ def measure_peak(run: Run, batches: Sequence[Batch]) -> int:
     return peak
 
 
-def row(names: Sequence[str], said: Estimate, found: Measured, batch_tokens: int) -> list[str]:
-    assert said.duration is not None
-    peak, seconds = said.memory.peak, said.duration.step
+def row(
+    names: Sequence[str], said: Estimate, seconds: float, found: Measured, batch_tokens: int
+) -> list[str]:
+    peak = said.memory.peak
     flops = (said.operations.token + said.operations.recomputed) * batch_tokens
     return [
         *names,
@@ -175,6 +177,7 @@ def main() -> int:
     parser.add_argument("--offload", action="store_true")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--steps", type=int, default=3, help="to time")
+    parser.add_argument("--rounds", type=int, default=1, help="of estimates and of steps, in turns")
     parser.add_argument("--tolerance", type=float, default=0.1, help="of memory")
     args = parser.parse_args()
     rows, far_off = [], False
@@ -195,11 +198,18 @@ def main() -> int:
                         accumulation=args.accumulation,
                         device=args.device,
                     )
-                    said = estimate(run_config, machine_here(pick_device(args.device)))
-                    found = measure(run_config, args.steps)
+                    seconds, taken = [], []
+                    for _ in range(args.rounds):
+                        said = estimate(run_config, machine_here(pick_device(args.device)))
+                        found = measure(run_config, args.steps)
+                        assert said.duration is not None
+                        seconds.append(said.duration.step)
+                        taken.append(found.seconds)
+                    found = replace(found, seconds=statistics.median(taken))
                 tokens = run_config.training.batch_size * run_config.model.context_length
                 tokens *= args.accumulation
-                rows.append(row([name, dtype, recompute], said, found, tokens))
+                names = [name, dtype, recompute]
+                rows.append(row(names, said, statistics.median(seconds), found, tokens))
                 far_off |= abs(said.memory.peak.bytes / found.peak - 1) > args.tolerance
                 operations = (said.operations.token + said.operations.recomputed) * tokens
                 far_off |= bool(found.flops) and round(operations) != found.flops

@@ -16,8 +16,8 @@ from byteloom.training.estimate.parameters import count_parameters
 from byteloom.training.estimate.stand_in import blocks, with_blocks
 from byteloom.training.step import train_step
 
-#: Blocks of the models that are timed.
-_FEW = (1, 4)
+#: Blocks of the models that are timed: what has no more than the second number is timed as it is.
+_FEW = (1, 8)
 #: Operations in a batch on a CPU, at most: it takes fewer windows where a batch has more.
 _OPERATIONS = 2e11
 #: How often a step is timed at least, and for how many seconds.
