@@ -22,6 +22,8 @@ def fall(progress: float, max_lr: float, min_lr: float, shape: Shape) -> float:
         min_lr: where it ends.
         shape: "linear": a straight line; "cosine": half of one; "sqrt": 1 - sqrt(progress).
     """
+    if progress == 0:
+        return max_lr  # of which the sum below may lack a bit
     if shape == "linear":
         left = 1 - progress
     elif shape == "cosine":

@@ -6,13 +6,14 @@ import math
 
 import pytest
 from curves import check_fall, check_warmup, curve, lengths, of_transformers, rates
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from byteloom.optim import LinearConfig, linear_schedule
 
 
 @given(lrs=rates, warmup=lengths, steps=st.integers(1, 300))
+@example(lrs=[0.8, 3.4445], warmup=1, steps=2)  # whose difference and sum lack a bit
 def test_it_rises_then_falls_in_a_straight_line(lrs: list[float], warmup: int, steps: int) -> None:
     low, high = lrs
     found = curve(LinearConfig(max_lr=high, min_lr=low, warmup_steps=warmup), steps)
