@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -76,3 +77,20 @@ def compile_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     compile_with = torch.compile
     monkeypatch.setattr(torch, "compile", lambda f, **_: compile_with(f, backend="eager"))
     monkeypatch.setattr(loss, "_compile", torch.compile)
+
+
+class StopAt:
+    """A sink that sends a signal when a step is done."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def advance(self, step: int) -> None:
+        if step == self.step:
+            signal.raise_signal(signal.SIGTERM)
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Nothing is shown."""
+
+    def close(self) -> None:
+        """Nothing is open."""

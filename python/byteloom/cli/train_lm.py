@@ -228,7 +228,7 @@ def describe(state: Run) -> None:
     from byteloom.training.estimate import shortage
 
     steps = state.config.training.steps
-    parameters = sum(parameter.numel() for parameter in state.model.parameters())
+    parameters = sum(parameter.numel() for parameter in state.parameters)
     tokens = state.tokens_before(steps)
     at_last = tokens - state.tokens_before(steps - 1)
     say(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +15,7 @@ from byteloom.training.build import build
 from byteloom.training.loop import train
 from byteloom.training.run_folder import RunFolder
 from byteloom.training.state import Run
-from tiny_run import make_config, make_data, read_metrics
+from tiny_run import StopAt, make_config, make_data, read_metrics
 
 
 class Counting:
@@ -33,23 +31,6 @@ class Counting:
             self.seen.update(targets[targets != IGNORED].tolist())
             self.tokens += int(found.tokens)
         return found
-
-
-class StopAt:
-    """A sink that has the run stopped after a step."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def advance(self, step: int) -> None:
-        if step == self.step:
-            signal.raise_signal(signal.SIGTERM)
-
-    def log(self, record: dict[str, Any]) -> None:
-        """Nobody reads it."""
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 @pytest.mark.parametrize(("n", "batch_size"), [(17, 1), (45, 1), (200, 1), (180, 4)])

@@ -28,7 +28,7 @@ from byteloom.training.run_folder import RunFolder
 from byteloom.training.state import Run
 from byteloom.training.step import train_step
 from byteloom.training.tasks import MaskedConfig, SpansConfig
-from tiny_run import END, make_data, read_metrics, tables, write_toml
+from tiny_run import END, StopAt, make_data, read_metrics, tables, write_toml
 
 BERT = ["[PAD]", "[CLS]", "[SEP]", "[MASK]"]
 SENTINELS = [f"<extra_id_{i}>" for i in range(4)]
@@ -58,23 +58,6 @@ def newest(folder: RunFolder) -> Any:
     found = folder.newest(pytest.fail)
     assert found is not None
     return found
-
-
-class StopAt:
-    """A sink that sends a signal when a step is done."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def advance(self, step: int) -> None:
-        if step == self.step:
-            signal.raise_signal(signal.SIGTERM)
-
-    def log(self, record: dict[str, float]) -> None:
-        """Nothing is shown."""
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 #: Beside the published ones: the first has padding, which its sums are to leave out.

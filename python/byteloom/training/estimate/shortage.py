@@ -15,9 +15,8 @@ from byteloom.training.state import Run
 def shortage(run: Run) -> str | None:
     """What a run that has just been made lacks in memory, in words; ``None``: it will do."""
     machine = machine_here(run.device)
-    model = list(run.model.parameters())
     states = [x for s in run.optimizer.state.values() for x in s.values()]
-    held = sum(x.nbytes for x in [*model, *states] if isinstance(x, torch.Tensor))
+    held = sum(x.nbytes for x in [*run.parameters, *states] if isinstance(x, torch.Tensor))
     # Of a CPU's memory, what the run has already is no longer free.
     available = machine.memory and machine.memory + (held if machine.type == "cpu" else 0)
     if available is None or _surely(run) < available / 2:
@@ -38,7 +37,7 @@ def shortage(run: Run) -> str | None:
 def _surely(run: Run) -> float:
     """More bytes than a run takes, without looking closely: spares most runs a second."""
     training, model = run.config.training, run.config.model
-    numbers = sum(p.numel() for p in run.model.parameters())
+    numbers = sum(p.numel() for p in run.parameters)
     layers = sum(blocks(model))
     tokens = training.batch_size * model.context_length
     # The matrices' results are parameters / d_model numbers a token; around them is several times
